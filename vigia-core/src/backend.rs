@@ -1,0 +1,90 @@
+//! Who runs a batch.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::detection::{Detection, Thresholds};
+use crate::frame::Frame;
+use crate::geometry::BBox;
+use crate::landmarks::Landmarks;
+use crate::model::ModelSpec;
+
+/// One picture, or one part of one, for one model.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The picture.
+    pub frame: Arc<Frame>,
+    /// The part to look at, in source pixels; the whole picture where absent. The part outside the picture is padding.
+    pub roi: Option<BBox>,
+    /// What counts as found.
+    pub thresholds: Thresholds,
+}
+
+/// What a model says about one request, in source pixels.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// A detector's boxes, most confident first.
+    Detections(Vec<Detection>),
+    /// A second stage's points.
+    Landmarks(Landmarks),
+}
+
+/// Time spent on one request of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Pixels to tensor.
+    pub preprocess: Duration,
+    /// The network: the same for all of a batch.
+    pub inference: Duration,
+    /// Tensors to output.
+    pub postprocess: Duration,
+}
+
+/// What became of one request of a batch.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The output, or why there is none for this request alone.
+    pub output: Result<Output, InferError>,
+    /// What it cost.
+    pub cost: Cost,
+}
+
+/// Why there is no output.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InferError {
+    /// The part of the picture to look at is empty.
+    #[error("the crop has no pixels inside the picture")]
+    EmptyCrop,
+    /// The engine failed on this batch.
+    #[error("model {model}: {reason}")]
+    Failed {
+        /// Which model.
+        model: String,
+        /// What the engine said.
+        reason: String,
+    },
+    /// The worker that had the request panicked; it was started again.
+    #[error("model {model}: the worker failed and was restarted; the request was not answered")]
+    Panicked {
+        /// Which model.
+        model: String,
+    },
+    /// The engine is shutting down.
+    #[error("model {model} is shutting down")]
+    Shutdown {
+        /// Which model.
+        model: String,
+    },
+}
+
+/// One instance of a model. One thread owns it: `run` takes `&mut self`.
+pub trait Backend: Send {
+    /// What it is and wants.
+    fn spec(&self) -> &ModelSpec;
+
+    /// Runs 1 to `max_batch` requests and appends one answer per request to `out`, in order. `out` comes in empty.
+    ///
+    /// # Errors
+    /// When the batch as a whole failed; `out` is then ignored.
+    fn run(&mut self, batch: &[Request], out: &mut Vec<Answer>) -> Result<(), InferError>;
+}

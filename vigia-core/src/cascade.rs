@@ -1,0 +1,96 @@
+//! Which detections go on to a second model, and what to show where it says nothing.
+
+use crate::detection::Detection;
+use crate::geometry::{BBox, Size};
+use crate::landmarks::{Landmarks, LandmarksSource};
+
+/// A second stage as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StagePolicy {
+    /// Class ids that it applies to; all where empty.
+    pub classes: Vec<u32>,
+    /// Shortest side of a box, in source pixels, that is worth a look.
+    pub min_size: f32,
+    /// Added around the box, as a share of its width and height.
+    pub margin: f32,
+}
+
+impl Default for StagePolicy {
+    fn default() -> Self {
+        Self { classes: Vec::new(), min_size: 24.0, margin: 0.0 }
+    }
+}
+
+impl StagePolicy {
+    /// The crop to send for a detection, in source pixels and inside the picture, or `None` when it is not to be sent.
+    ///
+    /// Whole pixels, rounded down: what face-api's own crops are.
+    pub fn crop(&self, detection: &Detection, picture: Size) -> Option<BBox> {
+        if !self.classes.is_empty() && !self.classes.contains(&detection.class_id) {
+            return None;
+        }
+        let b = &detection.bbox;
+        if !b.is_proper() || b.width().min(b.height()) < self.min_size {
+            return None;
+        }
+        let g = b.grown(self.margin);
+        let (x1, y1) = (g.x1.floor(), g.y1.floor());
+        let whole = BBox { x1, y1, x2: x1 + g.width().floor(), y2: y1 + g.height().floor() }.clipped(picture);
+        (whole.width() >= 1.0 && whole.height() >= 1.0).then_some(whole)
+    }
+}
+
+/// Settles a detection's landmarks: the model's where it gave some, else the detector's keypoints, else none.
+pub fn settle_landmarks(detection: &mut Detection, from_model: Option<Landmarks>) {
+    detection.landmarks = Some(match from_model {
+        Some(landmarks) => (landmarks, LandmarksSource::Model),
+        None if detection.keypoints.is_empty() => (Landmarks { points: Vec::new() }, LandmarksSource::None),
+        None => {
+            let points = detection.keypoints.iter().map(|k| k.point).collect();
+            (Landmarks { points }, LandmarksSource::Detector)
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detection::Keypoint;
+    use crate::geometry::Point;
+
+    const PICTURE: Size = Size::new(200, 100);
+
+    fn face(x1: f32, y1: f32, x2: f32, y2: f32) -> Detection {
+        Detection::new(0, 0.9, BBox { x1, y1, x2, y2 })
+    }
+
+    #[test]
+    fn crops_are_whole_pixels_inside_the_picture() {
+        let crop = StagePolicy::default().crop(&face(10.7, -5.0, 60.2, 50.0), PICTURE);
+        assert_eq!(crop, Some(BBox { x1: 10.0, y1: 0.0, x2: 59.0, y2: 50.0 }));
+    }
+
+    #[test]
+    fn small_other_and_broken_boxes_are_left_out() {
+        let policy = StagePolicy { classes: vec![0], ..StagePolicy::default() };
+        assert_eq!(policy.crop(&face(0.0, 0.0, 23.0, 80.0), PICTURE), None);
+        assert_eq!(policy.crop(&face(f32::NAN, 0.0, 50.0, 80.0), PICTURE), None);
+        assert_eq!(policy.crop(&face(300.0, 0.0, 350.0, 80.0), PICTURE), None);
+        let mut cat = face(0.0, 0.0, 50.0, 50.0);
+        cat.class_id = 15;
+        assert_eq!(policy.crop(&cat, PICTURE), None);
+    }
+
+    #[test]
+    fn the_fallback_goes_model_detector_none() {
+        let point = Point { x: 1.0, y: 2.0 };
+        let mut d = face(0.0, 0.0, 50.0, 50.0);
+        settle_landmarks(&mut d, None);
+        assert_eq!(d.landmarks.as_ref().map(|l| l.1), Some(LandmarksSource::None));
+        d.keypoints.push(Keypoint { point, confidence: None });
+        settle_landmarks(&mut d, None);
+        assert_eq!(d.landmarks, Some((Landmarks { points: vec![point] }, LandmarksSource::Detector)));
+        settle_landmarks(&mut d, Some(Landmarks { points: vec![] }));
+        assert_eq!(d.landmarks.as_ref().map(|l| l.1), Some(LandmarksSource::Model));
+    }
+}

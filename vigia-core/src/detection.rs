@@ -1,0 +1,44 @@
+//! What a detector says about a picture.
+
+use crate::geometry::{BBox, Point};
+use crate::landmarks::{Landmarks, LandmarksSource};
+
+/// A named point of an object, with the model's confidence where it gives one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Keypoint {
+    /// Where, in source pixels.
+    pub point: Point,
+    /// 0..1, where the model tells.
+    pub confidence: Option<f32>,
+}
+
+/// One object in one picture.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Detection {
+    /// Index into the model's labels.
+    pub class_id: u32,
+    /// 0..1.
+    pub confidence: f32,
+    /// Where, in source pixels, within the picture.
+    pub bbox: BBox,
+    /// The detector's own keypoints, in its order; empty where it has none.
+    pub keypoints: Vec<Keypoint>,
+    /// A second model's landmarks, or the fallback; see [`LandmarksSource`].
+    pub landmarks: Option<(Landmarks, LandmarksSource)>,
+}
+
+impl Detection {
+    /// A plain box of a class.
+    pub fn new(class_id: u32, confidence: f32, bbox: BBox) -> Self {
+        Self { class_id, confidence, bbox, keypoints: Vec::new(), landmarks: None }
+    }
+}
+
+/// What counts as found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// Detections below this confidence (0..1) are left out.
+    pub confidence: f32,
+    /// Of two boxes that overlap by more than this IoU (0..1), the less confident one is left out.
+    pub iou: f32,
+}
