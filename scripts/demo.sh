@@ -5,15 +5,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-case $# in
-    0) ;;
-    *)
-        if [ "$*" != --check ]; then
-            echo "usage: scripts/demo.sh [--check]" >&2
-            exit 2
-        fi
-        ;;
-esac
+if [ $# -gt 0 ] && [ "$*" != --check ]; then
+    echo "usage: scripts/demo.sh [--check]" >&2
+    exit 2
+fi
 
 VIGIA_PROFILE=release scripts/setup.sh
 cargo build --release -p vigia
@@ -21,6 +16,7 @@ cargo build --release -p vigia
 results=.vigia/demo/results.jsonl
 rm -rf .vigia/demo
 mkdir -p .vigia/demo
+: >$results
 status=0
 cargo run --quiet --release -p vigia -- detect .vigia/samples --save .vigia/demo --json $results || status=$?
 
@@ -30,10 +26,13 @@ import json
 import sys
 
 with open(sys.argv[1], encoding="utf-8") as lines:
-    faces = [len(json.loads(line)["detections"]) for line in lines]
+    faces = [sum(found["class"] == "face" for found in json.loads(line)["detections"]) for line in lines]
 print(f"demo: {len(faces)} pictures, {sum(faces)} faces found")
 sys.exit(sum(faces) == 0)
 PYTHON
 
+if [ "$status" != 0 ]; then
+    echo "demo: failed" >&2
+    exit "$status"
+fi
 echo "demo: the pictures with the faces drawn are in .vigia/demo, what was found is in $results"
-exit "$status"

@@ -95,7 +95,7 @@ install_packages() {
         if have apt-get && can_be_root; then
             install_debs "${missing[@]}" "${extra[@]}"
         elif [ ${#missing[@]} -gt 0 ]; then
-            die "these Debian packages are missing, and installing them needs root or sudo. As root:" \
+            die "these packages are missing, and installing them needs apt-get and root or sudo. As root:" \
                 "  apt-get install --no-install-recommends ${missing[*]} ${extra[*]}"
         else
             say "missing, but only some tests need them: ${extra[*]}"
@@ -172,7 +172,7 @@ install_onnxruntime() {
     PIP_REQUIRE_VIRTUALENV=false "$python" -m pip --quiet --disable-pip-version-check --no-input download \
         --require-hashes -r scripts/onnxruntime.txt --no-deps --only-binary=:all: \
         --implementation cp --python-version 3.12 --abi cp312 --platform "manylinux_2_28_$arch" --dest "$tmp/wheel" ||
-        die "ONNX Runtime was not installed: pip could not download the wheel of scripts/onnxruntime.txt (its message is above)"
+        die "ONNX Runtime was not installed: pip did not get the wheel that scripts/onnxruntime.txt pins (its message is above)"
     "$python" - "$tmp"/wheel/*.whl "$tmp/libonnxruntime.so" <<'PYTHON'
 import shutil
 import sys
@@ -198,7 +198,8 @@ face_api=.vigia/npm/node_modules/@vladmandic/face-api
 models_wanted() {
     {
         cat scripts/models/package-lock.json
-        find vigia*/src -path '*import*' -name '*.rs' -print0 | LC_ALL=C sort -z | xargs -0 cat
+        find vigia-infer/src -type f \( -path '*/import*' -o -path '*/onnx*' -o -path '*/manifest*' \) -print0 |
+            LC_ALL=C sort -z | xargs -0 cat
     } | cksum
 }
 
@@ -211,8 +212,8 @@ install_face_api() {
     say "downloading the default models with npm"
     mkdir "$tmp/npm"
     cp scripts/models/package.json scripts/models/package-lock.json scripts/models/.npmrc "$tmp/npm/"
-    (cd "$tmp/npm" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error) ||
-        die "the default models were not installed: npm could not install scripts/models/package-lock.json (its message is above)"
+    (cd "$tmp/npm" && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error >/dev/null) ||
+        die "the default models were not installed: npm did not get what scripts/models/package-lock.json pins (its message is above)"
     rm -rf .vigia/npm
     mv "$tmp/npm" .vigia/npm
 }

@@ -37,10 +37,7 @@ pub struct ModelProto {
 impl ModelProto {
     /// The value of the metadata `key`, or `None` where the model does not have it.
     pub fn metadata(&self, key: &str) -> Option<&str> {
-        self.metadata_props
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| entry.value.as_str())
+        self.metadata_props.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
     }
 }
 
@@ -135,42 +132,26 @@ pub struct AttributeProto {
 impl AttributeProto {
     /// The setting `name` with one number.
     pub fn float(name: &str, value: f32) -> Self {
-        Self {
-            f: Some(value),
-            ..Self::named(name, AttributeType::Float)
-        }
+        Self { f: Some(value), ..Self::named(name, AttributeType::Float) }
     }
 
     /// The setting `name` with one whole number.
     pub fn int(name: &str, value: i64) -> Self {
-        Self {
-            i: Some(value),
-            ..Self::named(name, AttributeType::Int)
-        }
+        Self { i: Some(value), ..Self::named(name, AttributeType::Int) }
     }
 
     /// The setting `name` with a list of whole numbers.
     pub fn ints(name: &str, values: &[i64]) -> Self {
-        Self {
-            ints: values.to_vec(),
-            ..Self::named(name, AttributeType::Ints)
-        }
+        Self { ints: values.to_vec(), ..Self::named(name, AttributeType::Ints) }
     }
 
     /// The setting `name` with a text.
     pub fn string(name: &str, value: &str) -> Self {
-        Self {
-            s: Some(value.as_bytes().to_vec()),
-            ..Self::named(name, AttributeType::String)
-        }
+        Self { s: Some(value.as_bytes().to_vec()), ..Self::named(name, AttributeType::String) }
     }
 
     fn named(name: &str, kind: AttributeType) -> Self {
-        Self {
-            name: name.to_owned(),
-            kind: kind.into(),
-            ..Self::default()
-        }
+        Self { name: name.to_owned(), kind: kind.into(), ..Self::default() }
     }
 }
 

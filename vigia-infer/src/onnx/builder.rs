@@ -35,13 +35,7 @@ pub struct GraphBuilder {
 impl GraphBuilder {
     /// An empty graph called `name`.
     pub fn new(name: &str) -> Self {
-        Self {
-            graph: GraphProto {
-                name: name.to_owned(),
-                ..GraphProto::default()
-            },
-            metadata: Vec::new(),
-        }
+        Self { graph: GraphProto { name: name.to_owned(), ..GraphProto::default() }, metadata: Vec::new() }
     }
 
     /// Declares an input tensor.
@@ -64,26 +58,38 @@ impl GraphBuilder {
         self.constant(name, DataType::Int64, dims, raw)
     }
 
-    /// Adds a node with one output and returns that output.
+    /// Adds a node with one output, under a name of its own (`conv_7`), and returns that output.
     pub fn node(&mut self, operator: &str, inputs: &[&Value], attributes: Vec<AttributeProto>) -> Value {
         let name = format!("{}_{}", operator.to_lowercase(), self.graph.node.len());
-        self.push_node(operator, inputs, attributes, name)
+        self.node_named(&name, operator, inputs, attributes)
     }
 
-    /// Declares `value` as the graph's output `name`.
-    pub fn output(&mut self, name: &str, value: &Value, elements: DataType, dims: &[Dim]) {
-        // Identity costs nothing: engines remove it when they load the model. Renaming `value` in place would break
-        // the handles that the caller still holds.
-        self.push_node("Identity", &[value], Vec::new(), name.to_owned());
-        self.graph.output.push(value_info(name, elements, dims));
+    /// Adds a node whose one output is called `name`, and returns that output; for the outputs of the graph.
+    pub fn node_named(
+        &mut self,
+        name: &str,
+        operator: &str,
+        inputs: &[&Value],
+        attribute: Vec<AttributeProto>,
+    ) -> Value {
+        self.graph.node.push(NodeProto {
+            input: inputs.iter().map(|input| input.0.clone()).collect(),
+            output: vec![name.to_owned()],
+            name: name.to_owned(),
+            op_type: operator.to_owned(),
+            attribute,
+        });
+        Value(name.to_owned())
+    }
+
+    /// Declares `value` as an output of the graph, under the name it has.
+    pub fn output(&mut self, value: &Value, elements: DataType, dims: &[Dim]) {
+        self.graph.output.push(value_info(&value.0, elements, dims));
     }
 
     /// Adds a metadata entry; keys should be unique.
     pub fn metadata(&mut self, key: &str, value: impl Into<String>) {
-        self.metadata.push(StringStringEntryProto {
-            key: key.to_owned(),
-            value: value.into(),
-        });
+        self.metadata.push(StringStringEntryProto { key: key.to_owned(), value: value.into() });
     }
 
     /// The finished model (IR version 8, opset 17); encode it with `prost::Message::encode_to_vec`.
@@ -93,10 +99,7 @@ impl GraphBuilder {
             producer_name: "vigia".to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
             graph: Some(self.graph),
-            opset_import: vec![OperatorSetIdProto {
-                domain: String::new(),
-                version: OPSET,
-            }],
+            opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
             metadata_props: self.metadata,
             ..ModelProto::default()
         }
@@ -111,35 +114,12 @@ impl GraphBuilder {
         });
         Value(name.to_owned())
     }
-
-    fn push_node(
-        &mut self,
-        operator: &str,
-        inputs: &[&Value],
-        attribute: Vec<AttributeProto>,
-        output: String,
-    ) -> Value {
-        self.graph.node.push(NodeProto {
-            input: inputs.iter().map(|input| input.0.clone()).collect(),
-            output: vec![output.clone()],
-            name: output.clone(),
-            op_type: operator.to_owned(),
-            attribute,
-        });
-        Value(output)
-    }
 }
 
 fn value_info(name: &str, elements: DataType, dims: &[Dim]) -> ValueInfoProto {
     let dim = dims.iter().map(|&dim| match dim {
-        Dim::Fixed(size) => DimensionProto {
-            dim_value: Some(size),
-            dim_param: None,
-        },
-        Dim::Open(name) => DimensionProto {
-            dim_value: None,
-            dim_param: Some(name.to_owned()),
-        },
+        Dim::Fixed(size) => DimensionProto { dim_value: Some(size), dim_param: None },
+        Dim::Open(name) => DimensionProto { dim_value: None, dim_param: Some(name.to_owned()) },
     });
     ValueInfoProto {
         name: name.to_owned(),
