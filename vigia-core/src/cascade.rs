@@ -24,7 +24,7 @@ impl Default for StagePolicy {
 impl StagePolicy {
     /// The crop to send for a detection, in source pixels and inside the picture, or `None` when it is not to be sent.
     ///
-    /// Whole pixels, rounded down: what face-api's own crops are.
+    /// Cut at the picture's border first, then position and size rounded down to whole pixels, as face-api does it.
     pub fn crop(&self, detection: &Detection, picture: Size) -> Option<BBox> {
         if !self.classes.is_empty() && !self.classes.contains(&detection.class_id) {
             return None;
@@ -33,9 +33,9 @@ impl StagePolicy {
         if !b.is_proper() || b.width().min(b.height()) < self.min_size {
             return None;
         }
-        let g = b.grown(self.margin);
+        let g = b.grown(self.margin).clipped(picture);
         let (x1, y1) = (g.x1.floor(), g.y1.floor());
-        let whole = BBox { x1, y1, x2: x1 + g.width().floor(), y2: y1 + g.height().floor() }.clipped(picture);
+        let whole = BBox { x1, y1, x2: x1 + g.width().floor(), y2: y1 + g.height().floor() };
         (whole.width() >= 1.0 && whole.height() >= 1.0).then_some(whole)
     }
 }
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn crops_are_whole_pixels_inside_the_picture() {
-        let crop = StagePolicy::default().crop(&face(10.7, -5.0, 60.2, 50.0), PICTURE);
+        let crop = StagePolicy::default().crop(&face(10.7, -5.0, 60.2, 50.6), PICTURE);
         assert_eq!(crop, Some(BBox { x1: 10.0, y1: 0.0, x2: 59.0, y2: 50.0 }));
     }
 

@@ -1,1 +1,11 @@
-//! (skeleton)
+//! Threads, queues and supervision: the only place where vigia does more than one thing at a time.
+//!
+//! [`batcher`] owns the threads of one model: each has one instance of it, takes a batch when it is free, and answers.
+//! [`pipeline`] sends a frame through the detector's batcher and the detections' crops through the second stages'.
+//! [`worker`] is the owner of every thread: named, joined, its panics caught. The engine knows traits only; which
+//! models and sources there are is the product's business.
+#![forbid(unsafe_code)]
+
+pub mod batcher;
+pub mod pipeline;
+pub mod worker;

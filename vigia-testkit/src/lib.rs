@@ -1,1 +1,126 @@
-//! (skeleton)
+//! What tests are made of: frames without a decoder, models without an engine.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use vigia_core::backend::{Answer, Backend, Cost, InferError, Output, Request};
+use vigia_core::detection::{Detection, Thresholds};
+use vigia_core::frame::{Colour, Frame, Image, PixelFormat};
+use vigia_core::geometry::{BBox, Point, Size};
+use vigia_core::id::{ModelId, StreamId, StreamRef};
+use vigia_core::landmarks::Landmarks;
+use vigia_core::model::{Channels, Family, Fit, InputSpec, ModelSpec, Scaling};
+
+/// A grey 64 × 48 frame of a stream.
+pub fn frame(stream: &str, frame_id: u64) -> Arc<Frame> {
+    let size = Size::new(64, 48);
+    let pixels = Arc::new(vec![114; 64 * 48]);
+    let image = Image::new(PixelFormat::Gray, size, [64, 0, 0], Colour::default(), pixels).expect("long enough");
+    let stream = StreamRef { id: StreamId::new(stream), generation: 0 };
+    Arc::new(Frame { stream, frame_id, captured_at: None, pts: None, image, decode: None })
+}
+
+/// A model that takes batches of up to `max_batch` and is otherwise of no family in particular.
+pub fn spec(name: &str, max_batch: usize) -> ModelSpec {
+    ModelSpec {
+        id: ModelId::new(name),
+        family: Family::YoloX,
+        input: InputSpec {
+            size: Size::new(32, 32),
+            channels: Channels::Rgb,
+            mean: [0.0; 3],
+            scale: [1.0; 3],
+            fit: Fit::Stretch,
+            scaling: Scaling::Bilinear,
+        },
+        labels: Arc::from(["thing".to_owned()]),
+        thresholds: Thresholds { confidence: 0.5, iou: 0.5 },
+        max_batch,
+    }
+}
+
+/// What a [`ScriptedBackend`] does with a batch.
+pub type Script = Arc<dyn Fn(&[Request]) -> Result<Vec<Result<Output, InferError>>, InferError> + Send + Sync>;
+
+/// A model whose answers a test writes.
+pub struct ScriptedBackend {
+    spec: ModelSpec,
+    script: Script,
+}
+
+impl ScriptedBackend {
+    /// Answers with what `script` says.
+    pub fn boxed(spec: ModelSpec, script: Script) -> Box<dyn Backend> {
+        Box::new(Self { spec, script })
+    }
+}
+
+impl Backend for ScriptedBackend {
+    fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    fn run(&mut self, batch: &[Request], out: &mut Vec<Answer>) -> Result<(), InferError> {
+        let cost = Cost { inference: Duration::from_millis(1), ..Cost::default() };
+        out.extend((self.script)(batch)?.into_iter().map(|output| Answer { output, cost }));
+        Ok(())
+    }
+}
+
+/// One detection per request, a box whose left edge is the frame's number.
+pub fn boxes_by_frame() -> Script {
+    Arc::new(|batch| {
+        let answer = |request: &Request| {
+            let x1 = request.frame.frame_id as f32;
+            let bbox = BBox { x1, y1: 0.0, x2: x1 + 30.0, y2: 30.0 };
+            Ok(Output::Detections(vec![Detection::new(0, 0.9, bbox)]))
+        };
+        Ok(batch.iter().map(answer).collect())
+    })
+}
+
+/// The top-left corner of each crop as its one landmark.
+pub fn corner_landmarks() -> Script {
+    Arc::new(|batch| {
+        let answer = |request: &Request| {
+            let corner = request.roi.map_or(Point::default(), |roi| Point { x: roi.x1, y: roi.y1 });
+            Ok(Output::Landmarks(Landmarks { points: vec![corner] }))
+        };
+        Ok(batch.iter().map(answer).collect())
+    })
+}
+
+/// A gate that a scripted backend waits at, so that a test decides when a batch goes on: no clock, no sleep.
+pub struct Gate {
+    entered: Receiver<()>,
+    open: SyncSender<()>,
+}
+
+impl Gate {
+    /// A script that waits at the gate with each batch, and the gate.
+    pub fn before(script: Script) -> (Script, Self) {
+        let (enter, entered) = sync_channel(1024);
+        let (open, opened) = sync_channel::<()>(1024);
+        let opened = std::sync::Mutex::new(opened);
+        let gated: Script = Arc::new(move |batch| {
+            enter.send(()).expect("the test holds the gate");
+            let opened = opened.lock().expect("no batch panics while it waits");
+            // A gate that is gone is an open one.
+            let _gone = opened.recv();
+            drop(opened);
+            script(batch)
+        });
+        (gated, Self { entered, open })
+    }
+
+    /// Waits until a batch stands at the gate.
+    pub fn wait_for_batch(&self) {
+        self.entered.recv().expect("the backend lives");
+    }
+
+    /// Lets one batch through.
+    pub fn open(&self) {
+        self.open.send(()).expect("the backend lives");
+    }
+}

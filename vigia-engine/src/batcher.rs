@@ -1,0 +1,235 @@
+//! The threads of one model.
+//!
+//! Each thread owns one instance. When it is free it asks the queue what to run: the free slot comes first, the batch is
+//! formed second. There is no dispatcher, and no lock is held while a batch runs.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use vigia_core::backend::{Answer, Backend, Cost, InferError, Request};
+use vigia_core::batching::{BatchDecision, BatchPolicy, BatchQueue, Picked};
+use vigia_core::id::{ModelId, StreamRef};
+use vigia_core::model::ModelSpec;
+use vigia_core::result::BatchInfo;
+
+use crate::worker::Worker;
+
+/// Makes an instance of the model, for a thread to own; called again when an instance panicked.
+pub type BackendFactory = Arc<dyn Fn() -> Result<Box<dyn Backend>, InferError> + Send + Sync>;
+
+/// What became of a request.
+#[derive(Debug)]
+pub struct Completed {
+    /// The answer.
+    pub answer: Answer,
+    /// How long it waited for the model.
+    pub queued: Duration,
+    /// In which company it ran.
+    pub batch: BatchInfo,
+}
+
+/// Called once with what became of a request, on the model's thread: it must not block.
+pub type Reply = Box<dyn FnOnce(Completed) + Send>;
+
+/// The queue is full; the request was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("model {model}: {waiting} requests wait already, the queue is full")]
+pub struct QueueFull {
+    /// Which model.
+    pub model: ModelId,
+    /// How many wait.
+    pub waiting: usize,
+}
+
+struct Job {
+    request: Request,
+    reply: Reply,
+}
+
+struct State {
+    queue: BatchQueue<StreamRef, Job>,
+    idle: usize,
+    /// No more requests; the threads end when the queue is empty.
+    closing: bool,
+}
+
+struct Shared {
+    model: ModelId,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// A model's queue and its threads. Dropping it answers what waits and joins the threads.
+pub struct Batcher {
+    spec: ModelSpec,
+    shared: Arc<Shared>,
+    workers: Vec<Worker>,
+}
+
+impl Batcher {
+    /// Starts `instances` threads named `infer-<model>-<n>`, each with an instance of its own.
+    ///
+    /// # Errors
+    /// When an instance cannot be made, or the system gives no thread.
+    pub fn start(
+        spec: &ModelSpec,
+        factory: &BackendFactory,
+        instances: usize,
+        policy: BatchPolicy,
+    ) -> Result<Self, InferError> {
+        let model = spec.id.clone();
+        let failed = |reason: String| InferError::Failed { model: model.to_string(), reason };
+        let policy = BatchPolicy { max_batch: policy.max_batch.clamp(1, spec.max_batch.max(1)), ..policy };
+        let state = State { queue: BatchQueue::new(policy), idle: 0, closing: false };
+        let shared = Arc::new(Shared { model: model.clone(), state: Mutex::new(state), changed: Condvar::new() });
+        let mut batcher = Self { spec: spec.clone(), shared: shared.clone(), workers: Vec::new() };
+        for n in 0..instances.max(1) {
+            let backend = factory()?;
+            let (shared, factory) = (shared.clone(), factory.clone());
+            let worker = Worker::start(&format!("infer-{model}-{n}"), move |_stop| serve(&shared, &factory, backend))
+                .map_err(|e| failed(format!("no thread: {e}")))?;
+            batcher.workers.push(worker);
+        }
+        Ok(batcher)
+    }
+
+    /// The model.
+    pub fn spec(&self) -> &ModelSpec {
+        &self.spec
+    }
+
+    /// Queues a request; `reply` is called when it ran.
+    ///
+    /// # Errors
+    /// When the queue is full; `reply` is then not called.
+    pub fn submit(&self, request: Request, reply: Reply) -> Result<(), QueueFull> {
+        let owner = request.frame.stream.clone();
+        let mut state = self.shared.state.lock();
+        let waiting = state.queue.len();
+        let pushed = state.queue.push(owner, Job { request, reply }, Instant::now());
+        drop(state);
+        if pushed.is_err() {
+            return Err(QueueFull { model: self.shared.model.clone(), waiting });
+        }
+        self.shared.changed.notify_one();
+        Ok(())
+    }
+
+    /// Queues a request that is part of one that was admitted before, whatever the bound of the queue.
+    pub fn submit_admitted(&self, request: Request, reply: Reply) {
+        let owner = request.frame.stream.clone();
+        self.shared.state.lock().queue.push_admitted(owner, Job { request, reply }, Instant::now());
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Batcher {
+    fn drop(&mut self) {
+        self.shared.state.lock().closing = true;
+        self.shared.changed.notify_all();
+        self.workers.clear();
+        // Only threads that could not get a new instance leave anything behind.
+        let left = self.shared.state.lock().queue.drain();
+        for job in left {
+            refuse(job, &InferError::Shutdown { model: self.shared.model.to_string() });
+        }
+    }
+}
+
+impl fmt::Debug for Batcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batcher").field("model", &self.spec.id).field("workers", &self.workers.len()).finish()
+    }
+}
+
+/// One thread's life: while there is work or more may come.
+fn serve(shared: &Shared, factory: &BackendFactory, backend: Box<dyn Backend>) {
+    let mut backend = Some(backend);
+    let mut answers = Vec::new();
+    while let Some(picks) = next_batch(shared) {
+        let Err(failure) = run_batch(&shared.model, backend.as_mut(), picks, &mut answers) else { continue };
+        tracing::error!(%failure, "the instance is made anew");
+        // The old one goes first: two at once may not fit into the device's memory.
+        drop(backend.take());
+        backend = factory().inspect_err(|error| tracing::error!(%error, "no new instance; next try at the next batch")).ok();
+    }
+}
+
+/// Waits until there is a batch for this thread; `None` when the batcher closes and nothing is left.
+fn next_batch(shared: &Shared) -> Option<Vec<Picked<Job>>> {
+    let mut state = shared.state.lock();
+    state.idle += 1;
+    loop {
+        let idle = state.idle;
+        // When closing, nothing more can come: waiting for a fuller batch would not help.
+        let now = if state.closing { Instant::now() + state.queue.policy().linger } else { Instant::now() };
+        match state.queue.poll(now, idle) {
+            BatchDecision::Run(picks) => {
+                state.idle -= 1;
+                let more = !state.queue.is_empty() && state.idle > 0;
+                drop(state);
+                if more {
+                    shared.changed.notify_one();
+                }
+                return Some(picks);
+            }
+            BatchDecision::WaitUntil(time) => {
+                shared.changed.wait_until(&mut state, time);
+            }
+            BatchDecision::Idle if state.closing => {
+                state.idle -= 1;
+                return None;
+            }
+            BatchDecision::Idle => shared.changed.wait(&mut state),
+        }
+    }
+}
+
+/// Runs a batch and answers each of its requests exactly once. An error means that the instance cannot go on.
+fn run_batch(
+    model: &ModelId,
+    backend: Option<&mut Box<dyn Backend>>,
+    picks: Vec<Picked<Job>>,
+    answers: &mut Vec<Answer>,
+) -> Result<(), InferError> {
+    let started = Instant::now();
+    let size = picks.len();
+    let (requests, replies): (Vec<_>, Vec<_>) = picks
+        .into_iter()
+        .map(|Picked { queued_at, item }| (item.request, (item.reply, started.saturating_duration_since(queued_at))))
+        .unzip();
+    let panicked = || InferError::Panicked { model: model.to_string() };
+    answers.clear();
+    let outcome = match backend {
+        Some(backend) => {
+            catch_unwind(AssertUnwindSafe(|| backend.run(&requests, answers))).unwrap_or_else(|_panic| Err(panicked()))
+        }
+        None => Err(panicked()),
+    };
+    let miscounted = || {
+        let reason = format!("{} answers to {size} requests", answers.len());
+        InferError::Failed { model: model.to_string(), reason }
+    };
+    let outcome = outcome.and_then(|()| if answers.len() == size { Ok(()) } else { Err(miscounted()) });
+    if let Err(error) = &outcome {
+        answers.clear();
+        answers.extend((0..size).map(|_| Answer { output: Err(error.clone()), cost: Cost::default() }));
+    }
+    // The pixels are not needed any more: they go back to their pool before anybody works on the answers.
+    drop(requests);
+    for (position, (answer, (reply, queued))) in answers.drain(..).zip(replies).enumerate() {
+        let completed = Completed { answer, queued, batch: BatchInfo { size, position: position + 1 } };
+        if catch_unwind(AssertUnwindSafe(|| reply(completed))).is_err() {
+            tracing::error!(%model, "whoever waited for an answer panicked on it");
+        }
+    }
+    outcome.or_else(|error| if matches!(error, InferError::Panicked { .. }) { Err(error) } else { Ok(()) })
+}
+
+fn refuse(job: Job, error: &InferError) {
+    let answer = Answer { output: Err(error.clone()), cost: Cost::default() };
+    (job.reply)(Completed { answer, queued: Duration::ZERO, batch: BatchInfo { size: 1, position: 1 } });
+}

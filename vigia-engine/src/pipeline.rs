@@ -1,0 +1,220 @@
+//! One frame's way through its models: the detector, then the second stages on what it found.
+//!
+//! No thread waits in between. The detector's thread hands the crops to the second stage's queue and goes on; whoever
+//! brings the last answer of a frame sends its result.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use vigia_core::backend::{Cost, InferError, Output, Request};
+use vigia_core::cascade::{StagePolicy, settle_landmarks};
+use vigia_core::detection::{Detection, Thresholds};
+use vigia_core::frame::Frame;
+use vigia_core::geometry::BBox;
+use vigia_core::id::ModelId;
+use vigia_core::landmarks::Landmarks;
+use vigia_core::result::{BatchInfo, FrameResult, Timing};
+
+use crate::batcher::{Batcher, Completed, QueueFull};
+
+/// A second stage: a model for crops, and which crops it gets.
+pub struct Stage {
+    /// The model's threads.
+    pub batcher: Arc<Batcher>,
+    /// Which detections, how large, with how much around them.
+    pub policy: StagePolicy,
+}
+
+/// `detect → stages[]`.
+pub struct Pipeline {
+    detector: Arc<Batcher>,
+    stages: Arc<[Stage]>,
+}
+
+/// Sends a frame's result, or why there is none.
+pub type ResultSender = oneshot::Sender<Result<FrameResult, InferError>>;
+/// Gets a frame's result: `await` it, or `blocking_recv` on a plain thread.
+pub type ResultReceiver = oneshot::Receiver<Result<FrameResult, InferError>>;
+
+impl Pipeline {
+    /// A pipeline over running models, which pipelines may share.
+    pub fn new(detector: Arc<Batcher>, stages: Vec<Stage>) -> Self {
+        Self { detector, stages: stages.into() }
+    }
+
+    /// The detector.
+    pub fn detector(&self) -> &Batcher {
+        &self.detector
+    }
+
+    /// True when crops are cut out of the frame, so that it is worth having in full size.
+    pub fn has_stages(&self) -> bool {
+        !self.stages.is_empty()
+    }
+
+    /// Sends a one-shot frame on its way. Its result waits for all of its crops.
+    ///
+    /// `offered` is when the frame's work began, decoding included: the total time counts from there.
+    ///
+    /// # Errors
+    /// When the detector's queue is full; the sender comes back for another try.
+    pub fn submit(
+        &self,
+        frame: Arc<Frame>,
+        thresholds: Thresholds,
+        offered: Instant,
+        result: ResultSender,
+    ) -> Result<(), (QueueFull, ResultSender)> {
+        // Shared so that a refusal can hand it back.
+        let sender = Arc::new(Mutex::new(Some(result)));
+        let request = Request { frame: frame.clone(), roi: None, thresholds };
+        let (stages, model, reply_sender) = (self.stages.clone(), self.detector.spec().id.clone(), sender.clone());
+        let reply = move |completed: Completed| {
+            if let Some(result) = reply_sender.lock().take() {
+                detected(frame, model, stages, completed, offered, result);
+            }
+        };
+        let refused = self.detector.submit(request, Box::new(reply));
+        refused.map_err(|full| (full, sender.lock().take().expect("a refused request is never answered")))
+    }
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let stages: Vec<_> = self.stages.iter().map(|s| &s.batcher).collect();
+        f.debug_struct("Pipeline").field("detector", &self.detector).field("stages", &stages).finish()
+    }
+}
+
+/// A frame whose detections are known and whose crops are under way.
+struct Assembly {
+    frame: Arc<Frame>,
+    model: ModelId,
+    detections: Vec<Detection>,
+    from_model: Vec<Option<Landmarks>>,
+    /// Second stages are configured: a detection says so even when it got nothing from them.
+    staged: bool,
+    /// Answers that are still to come.
+    open: usize,
+    cost: Cost,
+    queued: Duration,
+    batch: BatchInfo,
+    offered: Instant,
+    result: ResultSender,
+}
+
+fn detected(
+    frame: Arc<Frame>,
+    model: ModelId,
+    stages: Arc<[Stage]>,
+    completed: Completed,
+    offered: Instant,
+    result: ResultSender,
+) {
+    let Completed { answer, queued, batch } = completed;
+    let outcome = answer.output.and_then(|output| match output {
+        Output::Detections(detections) => Ok(detections),
+        Output::Landmarks(_) => {
+            let reason = "it gives landmarks of a crop, not detections: it belongs into a pipeline's stages".to_owned();
+            Err(InferError::Failed { model: model.to_string(), reason })
+        }
+    });
+    let detections = match outcome {
+        Ok(detections) => detections,
+        Err(error) => return send(result, Err(error)),
+    };
+    let crops = crops(&frame, &detections, &stages);
+    let assembly = Assembly {
+        from_model: vec![None; detections.len()],
+        staged: !stages.is_empty(),
+        open: crops.len(),
+        frame,
+        model,
+        detections,
+        cost: answer.cost,
+        queued,
+        batch,
+        offered,
+        result,
+    };
+    if crops.is_empty() {
+        return assembly.finish();
+    }
+    let frame = assembly.frame.clone();
+    let assembly = Arc::new(Mutex::new(Some(assembly)));
+    for (index, stage, roi) in crops {
+        let stage = &stages[stage];
+        let thresholds = stage.batcher.spec().thresholds;
+        let request = Request { frame: frame.clone(), roi: Some(roi), thresholds };
+        let assembly = assembly.clone();
+        let reply = Box::new(move |completed| landmarks_arrived(&assembly, index, completed));
+        // What was admitted as a frame is carried to its end: at most 300 detections each, of a bounded number of frames.
+        stage.batcher.submit_admitted(request, reply);
+    }
+}
+
+/// Index of the detection, index of the stage, crop.
+fn crops(frame: &Frame, detections: &[Detection], stages: &[Stage]) -> VecDeque<(usize, usize, BBox)> {
+    let picture = frame.image.source_size();
+    let mut crops = VecDeque::new();
+    for (index, detection) in detections.iter().enumerate() {
+        for (s, stage) in stages.iter().enumerate() {
+            crops.extend(stage.policy.crop(detection, picture).map(|roi| (index, s, roi)));
+        }
+    }
+    crops
+}
+
+fn landmarks_arrived(assembly: &Mutex<Option<Assembly>>, index: usize, completed: Completed) {
+    let mut guard = assembly.lock();
+    let Some(a) = guard.as_mut() else { return };
+    match completed.answer.output {
+        Ok(Output::Landmarks(landmarks)) => a.from_model[index] = Some(landmarks),
+        Ok(Output::Detections(_)) => tracing::warn!("a second stage gave detections; they are left out"),
+        // The fallback stands in; the rest of the frame is as good as ever.
+        Err(error) => tracing::debug!(%error, "a crop has no landmarks"),
+    }
+    a.open -= 1;
+    if a.open == 0
+        && let Some(whole) = guard.take()
+    {
+        drop(guard);
+        whole.finish();
+    }
+}
+
+impl Assembly {
+    fn finish(mut self) {
+        let elapsed = self.offered.elapsed();
+        for (detection, landmarks) in self.detections.iter_mut().zip(self.from_model) {
+            if self.staged || !detection.keypoints.is_empty() {
+                settle_landmarks(detection, landmarks);
+            }
+        }
+        let timing = Timing {
+            decode: self.frame.decode,
+            queue: self.queued,
+            preprocess: self.cost.preprocess,
+            inference: self.cost.inference,
+            postprocess: self.cost.postprocess,
+            total: elapsed,
+        };
+        let result = FrameResult {
+            frame: self.frame,
+            model: self.model,
+            detections: self.detections,
+            timing,
+            batch: self.batch,
+        };
+        send(self.result, Ok(result));
+    }
+}
+
+fn send(to: ResultSender, result: Result<FrameResult, InferError>) {
+    if to.send(result).is_err() {
+        tracing::debug!("a result that nobody waits for any more");
+    }
+}

@@ -1,0 +1,169 @@
+//! Owners of threads: every thread has a name, and whoever started it waits for its end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+use parking_lot::Mutex;
+
+/// Asks a worker to end.
+#[derive(Clone, Debug, Default)]
+pub struct StopFlag(Arc<AtomicBool>);
+
+impl StopFlag {
+    /// True once the worker is to end.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The flag itself, for code that knows atomics only.
+    pub fn as_atomic(&self) -> &AtomicBool {
+        &self.0
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A named thread; dropping the owner asks it to end and waits until it has.
+#[derive(Debug)]
+pub struct Worker {
+    stop: StopFlag,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    /// Runs `work` on a thread of this name. A panic in it ends this thread alone and is logged.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(name: &str, work: impl FnOnce(&StopFlag) + Send + 'static) -> std::io::Result<Self> {
+        let stop = StopFlag::default();
+        let flag = stop.clone();
+        let label = name.to_owned();
+        let thread = Builder::new().name(name.to_owned()).spawn(move || {
+            if catch_unwind(AssertUnwindSafe(|| work(&flag))).is_err() {
+                tracing::error!(worker = label, "the worker panicked and ended");
+            }
+        })?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+
+    /// Waits for the thread's own end, without asking for it.
+    pub fn join(mut self) {
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("a worker's thread could not be joined");
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.stop.set();
+        self.wait();
+    }
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A few threads that run short jobs in the order in which they are given, such as decoding pictures.
+#[derive(Debug)]
+pub struct WorkerPool {
+    jobs: Option<SyncSender<Job>>,
+    // Dropped after `jobs`: the threads end when no sender is left.
+    workers: Vec<Worker>,
+}
+
+impl WorkerPool {
+    /// `threads` threads named `name-<n>`; as many jobs again may wait.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(name: &str, threads: usize) -> std::io::Result<Self> {
+        let (jobs, next) = sync_channel::<Job>(threads);
+        let next = Arc::new(Mutex::new(next));
+        let worker = |n| {
+            let next: Arc<Mutex<Receiver<Job>>> = next.clone();
+            Worker::start(&format!("{name}-{n}"), move |_stop| {
+                loop {
+                    // A statement of its own: the lock is not to be held while the job runs.
+                    let job = next.lock().recv();
+                    let Ok(job) = job else { break };
+                    if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                        tracing::error!("a job panicked; its owner gets no answer");
+                    }
+                }
+            })
+        };
+        let workers = (0..threads.max(1)).map(worker).collect::<Result<_, _>>()?;
+        Ok(Self { jobs: Some(jobs), workers })
+    }
+
+    /// Gives a job to the next free thread; blocks while as many wait as there are threads.
+    pub fn run(&self, job: impl FnOnce() + Send + 'static) {
+        let jobs = self.jobs.as_ref().expect("taken only by drop");
+        // It fails only when all threads are gone, and these end after this sender.
+        if jobs.send(Box::new(job)).is_err() {
+            tracing::error!("a job was given to a pool without threads");
+        }
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.workers.len()
+    }
+}
+
+impl Drop for WorkerPool {
+    fn drop(&mut self) {
+        self.jobs = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn a_pool_runs_every_job_before_it_is_gone() {
+        let done = Arc::new(AtomicUsize::new(0));
+        let pool = WorkerPool::start("test", 3).expect("threads");
+        for _ in 0..100 {
+            let done = done.clone();
+            pool.run(move || {
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        drop(pool);
+        assert_eq!(done.load(Ordering::Relaxed), 100);
+    }
+
+    #[test]
+    fn a_job_that_panics_takes_no_thread_along() {
+        let pool = WorkerPool::start("test", 1).expect("threads");
+        pool.run(|| std::panic::resume_unwind(Box::new("on purpose")));
+        let (sender, receiver) = sync_channel(1);
+        pool.run(move || sender.send(7).expect("the test waits"));
+        assert_eq!(receiver.recv(), Ok(7));
+    }
+
+    #[test]
+    fn dropping_a_worker_stops_it() {
+        let worker = Worker::start("test", |stop| {
+            while !stop.is_set() {
+                std::thread::yield_now();
+            }
+        });
+        drop(worker.expect("a thread"));
+    }
+}

@@ -1,0 +1,140 @@
+//! The batcher's behaviour with a scripted model: no engine, no clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use vigia_core::backend::{InferError, Output, Request};
+use vigia_core::batching::BatchPolicy;
+use vigia_core::detection::Thresholds;
+use vigia_engine::batcher::{BackendFactory, Batcher, Completed, Reply};
+use vigia_testkit::{Gate, Script, ScriptedBackend, boxes_by_frame, frame, spec};
+
+fn start(max_batch: usize, queue: usize, instances: usize, script: Script) -> Batcher {
+    let spec = spec("scripted", max_batch);
+    let made = spec.clone();
+    let factory: BackendFactory = Arc::new(move || Ok(ScriptedBackend::boxed(made.clone(), script.clone())));
+    let policy = BatchPolicy { max_batch, queue, linger: Duration::ZERO };
+    Batcher::start(&spec, &factory, instances, policy).expect("threads")
+}
+
+fn request(stream: &str, frame_id: u64) -> Request {
+    Request { frame: frame(stream, frame_id), roi: None, thresholds: Thresholds { confidence: 0.5, iou: 0.5 } }
+}
+
+fn reply() -> (Reply, Receiver<Completed>) {
+    let (sender, receiver) = sync_channel(1);
+    (Box::new(move |completed| sender.send(completed).expect("the test waits")), receiver)
+}
+
+fn submit(batcher: &Batcher, stream: &str, frame_id: u64) -> Receiver<Completed> {
+    let (reply, receiver) = reply();
+    batcher.submit(request(stream, frame_id), reply).expect("room");
+    receiver
+}
+
+fn left_edge(completed: &Completed) -> f32 {
+    match &completed.answer.output {
+        Ok(Output::Detections(d)) => d[0].bbox.x1,
+        other => panic!("no detections: {other:?}"),
+    }
+}
+
+#[test]
+fn a_batch_spans_streams_and_each_gets_its_own_answer() {
+    let (script, gate) = Gate::before(boxes_by_frame());
+    let batcher = start(8, 64, 1, script);
+    // The first one holds the only instance, so that the others meet in one batch.
+    let first = submit(&batcher, "a", 1);
+    gate.wait_for_batch();
+    let others = [submit(&batcher, "a", 2), submit(&batcher, "b", 10), submit(&batcher, "c", 20)];
+    gate.open();
+    gate.open();
+    assert!((left_edge(&first.recv().expect("answered")) - 1.0).abs() < 1e-6);
+    let answers = others.map(|r| r.recv().expect("answered"));
+    assert!(answers.iter().all(|a| a.batch.size == 3));
+    for (answer, expected) in answers.iter().zip([2.0, 10.0, 20.0]) {
+        assert!((left_edge(answer) - expected).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn a_full_queue_refuses_at_once() {
+    let (script, gate) = Gate::before(boxes_by_frame());
+    let batcher = start(1, 2, 1, script);
+    let running = submit(&batcher, "a", 0);
+    gate.wait_for_batch();
+    let waiting = [submit(&batcher, "a", 1), submit(&batcher, "a", 2)];
+    let refused = batcher.submit(request("a", 3), reply().0).expect_err("the queue is full");
+    assert_eq!(refused.waiting, 2);
+    assert!(refused.to_string().contains("scripted"), "{refused}");
+    (0..3).for_each(|_| gate.open());
+    assert!(running.recv().is_ok() && waiting.iter().all(|w| w.recv().is_ok()));
+}
+
+#[test]
+fn a_panic_is_answered_and_the_next_request_finds_a_new_instance() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = runs.clone();
+    let good = boxes_by_frame();
+    let script: Script = Arc::new(move |batch| {
+        if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }
+        good(batch)
+    });
+    let batcher = start(4, 8, 1, script);
+    let lost = submit(&batcher, "a", 1).recv().expect("answered");
+    assert_eq!(lost.answer.output, Err(InferError::Panicked { model: "scripted".to_owned() }));
+    let next = submit(&batcher, "a", 2).recv().expect("answered");
+    assert!((left_edge(&next) - 2.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_failed_batch_fails_its_own_requests_only() {
+    let good = boxes_by_frame();
+    let script: Script = Arc::new(move |batch| {
+        if batch[0].frame.frame_id == 13 {
+            return Err(InferError::Failed { model: "scripted".to_owned(), reason: "unlucky".to_owned() });
+        }
+        good(batch)
+    });
+    let batcher = start(1, 8, 1, script);
+    let bad = submit(&batcher, "a", 13).recv().expect("answered");
+    assert!(bad.answer.output.expect_err("failed").to_string().contains("unlucky"));
+    assert!(submit(&batcher, "a", 14).recv().expect("answered").answer.output.is_ok());
+}
+
+#[test]
+fn too_few_answers_fail_the_batch_instead_of_shifting_it() {
+    let batcher = start(4, 8, 1, Arc::new(|_batch| Ok(Vec::new())));
+    let answer = submit(&batcher, "a", 1).recv().expect("answered");
+    assert!(answer.answer.output.expect_err("failed").to_string().contains("0 answers to 1 requests"));
+}
+
+#[test]
+fn closing_answers_what_waits() {
+    let (script, gate) = Gate::before(boxes_by_frame());
+    let batcher = start(2, 64, 1, script);
+    let all: Vec<_> = (0..9).map(|n| submit(&batcher, "a", n)).collect();
+    gate.wait_for_batch();
+    drop(gate);
+    drop(batcher);
+    for answer in all {
+        assert!(answer.recv().expect("answered").answer.output.is_ok());
+    }
+}
+
+#[test]
+fn instances_work_side_by_side() {
+    let (script, gate) = Gate::before(boxes_by_frame());
+    let batcher = start(1, 64, 2, script);
+    let all: Vec<_> = (0..2).map(|n| submit(&batcher, "a", n)).collect();
+    // Both stand at the gate at the same time, which one instance alone cannot do.
+    gate.wait_for_batch();
+    gate.wait_for_batch();
+    gate.open();
+    gate.open();
+    assert!(all.into_iter().all(|a| a.recv().is_ok()));
+}

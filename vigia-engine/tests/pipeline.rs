@@ -1,0 +1,103 @@
+//! A frame's way through detector and second stage, with scripted models.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use vigia_core::backend::{InferError, Output};
+use vigia_core::batching::BatchPolicy;
+use vigia_core::cascade::StagePolicy;
+use vigia_core::detection::{Detection, Keypoint, Thresholds};
+use vigia_core::geometry::{BBox, Point};
+use vigia_core::landmarks::LandmarksSource;
+use vigia_core::result::FrameResult;
+use vigia_engine::batcher::{BackendFactory, Batcher};
+use vigia_engine::pipeline::{Pipeline, Stage};
+use vigia_testkit::{Script, ScriptedBackend, boxes_by_frame, corner_landmarks, frame, spec};
+
+fn batcher(name: &str, script: Script) -> Arc<Batcher> {
+    let spec = spec(name, 8);
+    let made = spec.clone();
+    let factory: BackendFactory = Arc::new(move || Ok(ScriptedBackend::boxed(made.clone(), script.clone())));
+    let policy = BatchPolicy { max_batch: 8, queue: 64, linger: Duration::ZERO };
+    Arc::new(Batcher::start(&spec, &factory, 1, policy).expect("threads"))
+}
+
+fn stage(script: Script) -> Stage {
+    Stage { batcher: batcher("landmarks", script), policy: StagePolicy::default() }
+}
+
+fn run(pipeline: &Pipeline, frame_id: u64) -> Result<FrameResult, InferError> {
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let thresholds = Thresholds { confidence: 0.5, iou: 0.5 };
+    pipeline.submit(frame("a", frame_id), thresholds, Instant::now(), sender).expect("room");
+    receiver.blocking_recv().expect("answered")
+}
+
+/// Three faces: a large one with a keypoint, a small one, and one that is cut by the border.
+fn three_faces() -> Script {
+    Arc::new(|batch| {
+        let face = |x1, y1, x2, y2| Detection::new(0, 0.9, BBox { x1, y1, x2, y2 });
+        let mut large = face(4.0, 5.0, 40.0, 41.0);
+        large.keypoints.push(Keypoint { point: Point { x: 9.0, y: 9.0 }, confidence: None });
+        let faces = vec![large, face(0.0, 0.0, 5.0, 5.0), face(30.0, 10.0, 90.0, 48.0)];
+        Ok(batch.iter().map(|_| Ok(Output::Detections(faces.clone()))).collect())
+    })
+}
+
+fn sources(result: &FrameResult) -> Vec<Option<LandmarksSource>> {
+    result.detections.iter().map(|d| d.landmarks.as_ref().map(|l| l.1)).collect()
+}
+
+#[test]
+fn without_a_second_stage_only_keypoints_speak() {
+    let pipeline = Pipeline::new(batcher("faces", three_faces()), Vec::new());
+    let result = run(&pipeline, 0).expect("a result");
+    assert_eq!(sources(&result), [Some(LandmarksSource::Detector), None, None]);
+}
+
+#[test]
+fn each_crop_gets_its_own_landmarks() {
+    let pipeline = Pipeline::new(batcher("faces", three_faces()), vec![stage(corner_landmarks())]);
+    let result = run(&pipeline, 0).expect("a result");
+    let expected = [LandmarksSource::Model, LandmarksSource::None, LandmarksSource::Model].map(Some);
+    assert_eq!(sources(&result), expected);
+    let corner = |i: usize| result.detections[i].landmarks.as_ref().map(|l| l.0.points[0]);
+    assert_eq!(corner(0), Some(Point { x: 4.0, y: 5.0 }));
+    assert_eq!(corner(2), Some(Point { x: 30.0, y: 10.0 }));
+    assert_eq!(result.model.as_str(), "faces");
+}
+
+#[test]
+fn a_stage_that_fails_falls_back_and_loses_nothing_else() {
+    let failing: Script =
+        Arc::new(|_| Err(InferError::Failed { model: "landmarks".to_owned(), reason: "on purpose".to_owned() }));
+    let pipeline = Pipeline::new(batcher("faces", three_faces()), vec![stage(failing)]);
+    let result = run(&pipeline, 0).expect("a result");
+    let expected = [LandmarksSource::Detector, LandmarksSource::None, LandmarksSource::None].map(Some);
+    assert_eq!(sources(&result), expected);
+}
+
+#[test]
+fn a_landmark_model_in_the_detectors_place_is_named() {
+    let pipeline = Pipeline::new(batcher("landmarks", corner_landmarks()), Vec::new());
+    let error = run(&pipeline, 0).expect_err("no detections").to_string();
+    assert!(error.contains("landmarks") && error.contains("stages"), "{error}");
+}
+
+#[test]
+fn many_frames_keep_their_results_apart() {
+    let pipeline = Pipeline::new(batcher("faces", boxes_by_frame()), vec![stage(corner_landmarks())]);
+    let thresholds = Thresholds { confidence: 0.5, iou: 0.5 };
+    let receivers: Vec<_> = (0..30)
+        .map(|n| {
+            let (sender, receiver) = tokio::sync::oneshot::channel();
+            pipeline.submit(frame("a", n), thresholds, Instant::now(), sender).expect("room");
+            receiver
+        })
+        .collect();
+    for (n, receiver) in receivers.into_iter().enumerate() {
+        let result = receiver.blocking_recv().expect("answered").expect("a result");
+        assert_eq!(result.frame.frame_id, n as u64);
+        assert!((result.detections[0].bbox.x1 - n as f32).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,89 @@
+use super::*;
+
+fn tensor(name: &str, dims: &[i64]) -> TensorInfo {
+    TensorInfo {
+        name: name.to_owned(),
+        element: "float32".to_owned(),
+        dims: dims.iter().map(|&d| usize::try_from(d).ok()).collect(),
+    }
+}
+
+fn graph(input: &[i64], outputs: &[(&str, &[i64])], metadata: &[(&str, &str)]) -> GraphInfo {
+    GraphInfo {
+        inputs: vec![tensor("images", input)],
+        outputs: outputs.iter().map(|(name, dims)| tensor(name, dims)).collect(),
+        metadata: metadata.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        producer: String::new(),
+    }
+}
+
+fn look(graph: &GraphInfo, manifest: &str) -> Result<Recognised, String> {
+    let manifest = Manifest::parse(manifest).expect("a valid manifest");
+    recognise(ModelId::new("m"), Path::new("m.onnx"), graph, &manifest)
+}
+
+fn family_of(graph: &GraphInfo) -> Family {
+    look(graph, "{}").map(|r| r.spec.family).expect("recognised")
+}
+
+const ULTRALYTICS: &[(&str, &str)] =
+    &[("author", "Ultralytics"), ("task", "detect"), ("imgsz", "[480, 640]"), ("names", "{0: 'cat', 1: 'dog'}")];
+
+#[test]
+fn the_common_exports_are_told_apart() {
+    assert_eq!(family_of(&graph(&[1, 3, 416, 416], &[("output", &[1, 3549, 85])], &[])), Family::YoloX);
+    assert_eq!(family_of(&graph(&[1, 3, 640, 640], &[("output0", &[1, 25200, 85])], &[])), Family::YoloV5);
+    assert_eq!(family_of(&graph(&[1, 3, 640, 640], &[("output0", &[1, 84, 8400])], &[])), Family::YoloV8);
+    assert_eq!(family_of(&graph(&[1, 3, 640, 640], &[("output0", &[1, 300, 6])], &[])), Family::YoloNms);
+    assert_eq!(family_of(&graph(&[1, 3, 352, 352], &[("out", &[1, 85, 22, 22])], &[])), Family::FastestDet);
+}
+
+#[test]
+fn ultralytics_metadata_gives_size_and_labels() {
+    let free = graph(&[-1, 3, -1, -1], &[("output0", &[-1, 6, -1])], ULTRALYTICS);
+    let found = look(&free, "{}").expect("recognised");
+    assert_eq!(found.spec.family, Family::YoloV8);
+    assert_eq!(found.spec.input.size, Size::new(640, 480));
+    assert_eq!(found.spec.labels.as_ref(), ["cat", "dog"]);
+    assert_eq!((found.graph_batch, found.spec.max_batch), (None, MAX_BATCH));
+}
+
+#[test]
+fn a_batch_that_only_the_input_leaves_free_is_no_free_batch() {
+    let half = graph(&[-1, 3, 640, 640], &[("output0", &[1, 84, 8400])], &[]);
+    assert_eq!(look(&half, "{}").expect("recognised").spec.max_batch, 1);
+}
+
+#[test]
+fn what_is_not_a_detector_is_named_with_what_was_seen() {
+    let segment = graph(
+        &[1, 3, 640, 640],
+        &[("output0", &[1, 116, 8400]), ("output1", &[1, 32, 160, 160])],
+        &[("author", "Ultralytics"), ("task", "segment")],
+    );
+    let error = look(&segment, "{}").err().expect("refused");
+    assert!(error.contains("task segment") && error.contains("[1, 116, 8400]"), "{error}");
+    let classifier = graph(&[1, 3, 224, 224], &[("logits", &[1, 1000])], &[]);
+    let error = look(&classifier, "{}").err().expect("refused");
+    assert!(error.contains("logits float32 [1, 1000]") && error.contains("m.yaml"), "{error}");
+    let sound = graph(&[1, 16000], &[("logits", &[1, 10])], &[]);
+    assert!(look(&sound, "{}").err().expect("refused").contains("NCHW"));
+}
+
+#[test]
+fn the_manifest_wins_and_is_checked_against_the_graph() {
+    let yolox = graph(&[1, 3, 416, 416], &[("output", &[1, 3549, 7])], &[]);
+    let manifest = "family: yolox\nlabels: [cat, dog]\nconfidence: 0.6\ninput: {channels: rgb, pad: 0, scale: 0.5}";
+    let spec = look(&yolox, manifest).expect("recognised").spec;
+    assert_eq!(spec.input.channels, Channels::Rgb);
+    assert_eq!(spec.input.fit, Fit::Letterbox { align: Align::TopLeft, pad: 0.0, enlarge: true });
+    assert!((spec.input.scale[0] - 0.5).abs() < 1e-6 && (spec.thresholds.confidence - 0.6).abs() < 1e-6);
+    let wrong = look(&yolox, "labels: [cat]").err().expect("refused");
+    assert!(wrong.contains("names 1 classes, the graph has 2"), "{wrong}");
+    let wrong = look(&yolox, "input: {size: 640}").err().expect("refused");
+    assert!(wrong.contains("made for 416x416"), "{wrong}");
+    let wrong = look(&yolox, "family: yolov8").err().expect("refused");
+    assert!(wrong.contains("yolov8"), "{wrong}");
+    let wrong = look(&yolox, "family: resnet").err().expect("refused");
+    assert!(wrong.contains("resnet") && wrong.contains("fastestdet"), "{wrong}");
+}
