@@ -101,6 +101,11 @@ impl Batcher {
         &self.spec
     }
 
+    /// Requests that can run at the same time: instances × batch.
+    pub fn capacity(&self) -> usize {
+        self.workers.len() * self.shared.state.lock().queue.policy().max_batch
+    }
+
     /// Queues a request; `reply` is called when it ran.
     ///
     /// # Errors

@@ -2,10 +2,11 @@
 //!
 //! [`batcher`] owns the threads of one model: each has one instance of it, takes a batch when it is free, and answers.
 //! [`pipeline`] sends a frame through the detector's batcher and the detections' crops through the second stages'.
-//! [`worker`] is the owner of every thread: named, joined, its panics caught. The engine knows traits only; which
+//! [`offline`] runs pictures and files through one, in order. [`worker`] is the owner of every thread: named, joined, its panics caught. The engine knows traits only; which
 //! models and sources there are is the product's business.
 #![forbid(unsafe_code)]
 
 pub mod batcher;
+pub mod offline;
 pub mod pipeline;
 pub mod worker;

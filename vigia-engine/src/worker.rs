@@ -5,26 +5,45 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 /// Asks a worker to end.
 #[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag(Arc<Stop>);
+
+#[derive(Debug, Default)]
+struct Stop {
+    flag: AtomicBool,
+    lock: Mutex<()>,
+    set: Condvar,
+}
 
 impl StopFlag {
     /// True once the worker is to end.
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.flag.load(Ordering::Relaxed)
+    }
+
+    /// Waits this long, or until the worker is to end; says whether it is.
+    pub fn wait_for(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        let mut guard = self.0.lock.lock();
+        while !self.is_set() && !self.0.set.wait_until(&mut guard, until).timed_out() {}
+        self.is_set()
     }
 
     /// The flag itself, for code that knows atomics only.
     pub fn as_atomic(&self) -> &AtomicBool {
-        &self.0
+        &self.0.flag
     }
 
     fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        let guard = self.0.lock.lock();
+        self.0.flag.store(true, Ordering::Relaxed);
+        drop(guard);
+        self.0.set.notify_all();
     }
 }
 

@@ -138,7 +138,8 @@ fn by_shape(graph: &GraphInfo, size: Size, outputs: &[(String, Vec<Option<usize>
             &[Family::YuNet, Family::FastestDet, Family::YoloX, Family::YoloV5, Family::YoloV8, Family::YoloNms]
         }
     };
-    candidates.iter().find_map(|&family| Head::new(family, size, outputs).ok().map(|head| (family, head)))
+    let family = candidates.iter().copied().find(|&family| Head::matches(family, size, outputs))?;
+    Some((family, Head::new(family, size, outputs).ok()?))
 }
 
 /// What each family's authors feed, changed by metadata and manifest.
@@ -243,6 +244,12 @@ fn labels_of(
         Some(classes) if manifest.labels.is_some() && labels.len() != classes => Err(format!(
             "the manifest names {} classes, the graph has {classes}: write one name per class",
             labels.len()
+        )),
+        // A pose or rotated-box export looks like a detector with more classes than it has names for.
+        Some(classes) if !labels.is_empty() && labels.len() != classes => Err(format!(
+            "its metadata names {} classes, its output has room for {classes}: it is no plain detector; {}",
+            labels.len(),
+            seen(graph)
         )),
         _ => Ok(labels.into()),
     }

@@ -133,13 +133,14 @@ impl OrtSession {
     ) -> OrtResult<R> {
         let tensor = TensorRef::from_array_view((shape, data)).map_err(|e| e.to_string())?;
         let outputs = self.session.run(ort::inputs![self.input.as_str() => tensor]).map_err(|e| e.to_string())?;
+        let values: Vec<_> = outputs.iter().collect();
         let mut dims = Vec::with_capacity(outputs.len());
         let mut floats = Vec::with_capacity(outputs.len());
-        for (name, value) in outputs.iter() {
+        for (name, value) in &values {
             // Outputs of other types (counts, indices) are of no use to any family that is known here.
             if let Ok((shape, data)) = value.try_extract_tensor::<f32>() {
                 dims.push(shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect::<Vec<_>>());
-                floats.push((name, data));
+                floats.push((*name, data));
             }
         }
         let views: Vec<TensorView<'_>> =

@@ -1,1 +1,29 @@
-//! (skeleton)
+//! GStreamer's side of vigia: addresses become frames ([`MediaSource`]), pictures become video files ([`Recorder`]).
+//!
+//! This is the only crate that links GStreamer; everything it hands over is vocabulary of `vigia-core`. Read
+//! `address` (what can be opened), `ingest` (the pipeline and who runs it), `caps` and `planes` (how a decoder's buffer
+//! becomes an `Image` without a copy), `bus` (what a failure means), `record`.
+//!
+//! | type | what it is |
+//! | --- | --- |
+//! | [`MediaSource`] | a file, camera, URL or test picture that pushes frames; a [`vigia_core::source::Source`] |
+//! | [`IngestOptions`] | pace, RTSP transport, timeouts, decoder threads |
+//! | [`MediaInfo`] | what is known about a running source: duration, frame rate, size |
+//! | [`Recorder`] | writes pictures as H.264 in MP4, or VP8 in WebM |
+//!
+//! Not here: when to connect again (the engine's supervisor decides), and anything that looks at pixels.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod bus;
+mod caps;
+mod elements;
+mod ingest;
+mod planes;
+mod record;
+
+pub use address::redact;
+pub use elements::init;
+pub use ingest::{IngestOptions, MediaInfo, MediaSource, Pace, Transport};
+pub use record::Recorder;

@@ -1,2 +1,7 @@
-//! (skeleton)
-fn main() {}
+//! The `vigia` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vigia::cli::main()
+}

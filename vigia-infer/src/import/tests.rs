@@ -163,16 +163,16 @@ fn the_real_package_converts() {
     assert_eq!(files, imported.len(), "no temporary file is left");
 }
 
-/// The package's `model` folder from `VIGIA_FACE_API`, else from the workspace's `node_modules`.
+/// The package's `model` folder from `VIGIA_FACE_API`, else where `scripts/setup.sh` leaves it.
 fn real_package() -> Option<PathBuf> {
-    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../node_modules/@vladmandic/face-api/model");
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.vigia/npm/node_modules/@vladmandic/face-api/model");
     let folder = std::env::var_os("VIGIA_FACE_API").map_or(installed, PathBuf::from);
     if folder.is_dir() {
         return Some(folder);
     }
     #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
     {
-        eprintln!("skipped: no face-api package; set VIGIA_FACE_API to its `model` folder");
+        eprintln!("skipped: no face-api package; run scripts/setup.sh, or set VIGIA_FACE_API to its `model` folder");
     }
     None
 }

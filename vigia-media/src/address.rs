@@ -1,0 +1,268 @@
+//! Addresses: what a user writes, and what may be shown of it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use vigia_core::source::SourceError;
+
+/// Names of query parameters whose values are secrets; cameras take them as `?user=admin&password=…`.
+const SECRET_PARAMETERS: [&str; 8] = ["password", "passwd", "pwd", "pass", "token", "key", "secret", "auth"];
+
+/// A source's address, split into what GStreamer gets and what it does not get to see.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// What is read.
+    pub(crate) kind: Kind,
+    /// The address as it may be shown.
+    pub(crate) shown: String,
+}
+
+/// What an address leads to.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A file on this machine.
+    File(PathBuf),
+    /// Something over the network, or a device.
+    Url(Url),
+    /// A test picture; the text is what follows `test://`.
+    Test(String),
+}
+
+/// An address that one of GStreamer's source elements opens.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Url {
+    /// The address without name and password: GStreamer puts addresses into its messages.
+    pub(crate) uri: String,
+    /// Lower-case scheme.
+    pub(crate) scheme: String,
+    /// User name, decoded.
+    pub(crate) user: Option<String>,
+    /// Password, decoded.
+    pub(crate) password: Option<String>,
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({:?})", self.shown)
+    }
+}
+
+impl Url {
+    /// True where pictures come as they are taken; unknown for HTTP, which serves both.
+    pub(crate) fn is_live(&self) -> Option<bool> {
+        match self.scheme.as_str() {
+            "http" | "https" => None,
+            _ => Some(true),
+        }
+    }
+}
+
+impl Address {
+    /// Understands an address, and checks that a file is there and is one.
+    pub(crate) fn parse(text: &str) -> Result<Self, SourceError> {
+        let shown = redact(text);
+        let Some((scheme, rest)) = split_scheme(text) else {
+            return Self::file(PathBuf::from(text), shown);
+        };
+        let kind = match scheme.as_str() {
+            "file" => return Self::file(file_url_path(rest, &shown)?, shown),
+            "test" => Kind::Test(rest.trim_start_matches('/').to_owned()),
+            "http" | "https" | "rtsp" | "rtsps" | "srt" | "rtmp" | "rtmps" | "v4l2" => {
+                Kind::Url(url(scheme, rest, &shown)?)
+            }
+            _ => {
+                return Err(SourceError::NotFound(format!(
+                    "{shown}: nothing here opens \"{scheme}:\" addresses; use a path, file:, http(s)://, rtsp(s)://, \
+                     rtmp(s)://, srt://, v4l2:// or test://"
+                )));
+            }
+        };
+        Ok(Self { kind, shown })
+    }
+
+    fn file(path: PathBuf, shown: String) -> Result<Self, SourceError> {
+        check_file(&path, &shown)?;
+        Ok(Self { kind: Kind::File(path), shown })
+    }
+
+    /// The password, which must not appear in what others wrote about this address.
+    pub(crate) fn secret(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Url(url) => url.password.as_deref().filter(|p| !p.is_empty()),
+            Kind::File(_) | Kind::Test(_) => None,
+        }
+    }
+}
+
+/// What can be said about a file before it is read.
+fn check_file(path: &Path, shown: &str) -> Result<(), SourceError> {
+    let meta = std::fs::metadata(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => SourceError::NotFound(format!("{shown}: no such file")),
+        _ => SourceError::NotFound(format!("{shown}: {e}")),
+    })?;
+    if meta.is_dir() {
+        return Err(SourceError::Undecodable(format!("{shown} is a folder, not a video")));
+    }
+    std::fs::File::open(path).map_err(|e| SourceError::NotFound(format!("{shown}: cannot be opened: {e}")))?;
+    if meta.is_file() && meta.len() == 0 {
+        return Err(SourceError::Undecodable(format!("{shown} is empty")));
+    }
+    Ok(())
+}
+
+/// `scheme` in lower case and what follows the colon; `None` for a path. Only `file:` may lack the two slashes.
+fn split_scheme(text: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let proper = scheme.len() > 1
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let scheme = scheme.to_ascii_lowercase();
+    (proper && (rest.starts_with("//") || scheme == "file")).then_some((scheme, rest))
+}
+
+fn file_url_path(rest: &str, shown: &str) -> Result<PathBuf, SourceError> {
+    let path = match rest.strip_prefix("//") {
+        Some(local) if local.starts_with('/') => local,
+        Some(hosted) => hosted
+            .strip_prefix("localhost")
+            .filter(|path| path.starts_with('/'))
+            .ok_or_else(|| SourceError::NotFound(format!("{shown}: a file: address must name no other machine")))?,
+        None => rest,
+    };
+    unescape(path)
+        .map(PathBuf::from)
+        .ok_or_else(|| SourceError::NotFound(format!("{shown}: the path is not properly percent-encoded")))
+}
+
+/// `%41` → `A`; `None` where that is no UTF-8 or a `%` is followed by no two digits.
+fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut parts = text.split('%');
+    bytes.extend_from_slice(parts.next()?.as_bytes());
+    for part in parts {
+        let digits = part.get(..2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn url(scheme: String, rest: &str, shown: &str) -> Result<Url, SourceError> {
+    let rest = rest.trim_start_matches('/');
+    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if scheme == "v4l2" {
+        return Ok(Url { uri: format!("v4l2:///{rest}"), scheme, user: None, password: None });
+    }
+    let (login, host) = authority.rsplit_once('@').map_or((None, authority), |(login, host)| (Some(login), host));
+    let port = host.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.ends_with(']'));
+    if host.is_empty() || host.starts_with(':') || port.is_some_and(|p| p.parse::<u16>().is_err()) {
+        return Err(SourceError::NotFound(format!("{shown}: no host name and port can be read from this address")));
+    }
+    let decoded = |text: &str| unescape(text).unwrap_or_else(|| text.to_owned());
+    let (user, password) = match login.map(|login| login.split_once(':').unwrap_or((login, ""))) {
+        Some((user, password)) => (Some(decoded(user)), Some(decoded(password))),
+        None => (None, None),
+    };
+    Ok(Url { uri: format!("{scheme}://{host}{tail}"), scheme, user, password })
+}
+
+/// The address with its password, and the values of query parameters that look like secrets, shown as `***`.
+///
+/// ```
+/// assert_eq!(vigia_media::redact("rtsp://user:secret@cam/1"), "rtsp://user:***@cam/1");
+/// ```
+pub fn redact(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let mut end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    // A password with an unescaped "/" or "?" in it: the address is broken, but must not be shown either.
+    let looks_cut = rest[..end].split_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_err());
+    if !rest[..end].contains('@') && looks_cut && !rest.starts_with('[') {
+        end = rest.rfind('@').map_or(end, |at| at + 1);
+    }
+    let (authority, tail) = rest.split_at(end);
+    let authority = match authority.rsplit_once('@') {
+        Some((login, host)) => match login.split_once(':') {
+            Some((user, _)) => format!("{user}:***@{host}"),
+            None => authority.to_owned(),
+        },
+        None => authority.to_owned(),
+    };
+    format!("{scheme}://{authority}{}", redact_query(tail))
+}
+
+fn redact_query(tail: &str) -> String {
+    let Some((path, query)) = tail.split_once('?') else {
+        return tail.to_owned();
+    };
+    let hidden: Vec<String> = query
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some((name, _)) if SECRET_PARAMETERS.iter().any(|s| name.to_ascii_lowercase().contains(s)) => {
+                format!("{name}=***")
+            }
+            _ => pair.to_owned(),
+        })
+        .collect();
+    format!("{path}?{}", hidden.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Url {
+        match Address::parse(text).expect("an address").kind {
+            Kind::Url(url) => url,
+            Kind::File(_) | Kind::Test(_) => panic!("{text} is no URL"),
+        }
+    }
+
+    #[test]
+    fn passwords_are_hidden() {
+        for (given, shown) in [
+            ("rtsp://user:secret@host/path", "rtsp://user:***@host/path"),
+            ("rtsp://user:se@cr:et@host:554/a?b=c", "rtsp://user:***@host:554/a?b=c"),
+            ("rtsp://user:se/cret@host/a", "rtsp://user:***@host/a"),
+            ("http://user@host/", "http://user@host/"),
+            ("http://host:80/cam@1", "http://host:80/cam@1"),
+            ("http://[::1]:80/a@b", "http://[::1]:80/a@b"),
+            ("http://host/v?user=a&Password=b&x=1", "http://host/v?user=a&Password=***&x=1"),
+            ("http://host?access_token=b", "http://host?access_token=***"),
+            ("/videos/a:b@c.mp4", "/videos/a:b@c.mp4"),
+        ] {
+            assert_eq!(redact(given), shown);
+        }
+    }
+
+    #[test]
+    fn login_is_kept_from_the_library() {
+        let url = parsed("RTSP://us%40er:p%3Aw@cam:8554/live?x=1");
+        assert_eq!(url.uri, "rtsp://cam:8554/live?x=1");
+        assert_eq!((url.user.as_deref(), url.password.as_deref()), (Some("us@er"), Some("p:w")));
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        let address = Address::parse("rtsp://user:secret@cam/live").expect("an address");
+        assert!(!format!("{address:?}").contains("secret"));
+    }
+
+    #[test]
+    fn broken_addresses_are_refused_without_their_password() {
+        for text in ["rtsp://", "rtsp://:554/x", "rtsp://user:se/cret@cam/1", "gopher://user:secret@x/"] {
+            let Err(SourceError::NotFound(message)) = Address::parse(text) else { panic!("{text} was taken") };
+            assert!(!message.contains("cret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn file_urls_are_paths() {
+        assert_eq!(file_url_path("///a%20b/c.mp4", "").ok(), Some(PathBuf::from("/a b/c.mp4")));
+        assert_eq!(file_url_path("//localhost/c.mp4", "").ok(), Some(PathBuf::from("/c.mp4")));
+        assert_eq!(file_url_path("clips/c.mp4", "").ok(), Some(PathBuf::from("clips/c.mp4")));
+        assert!(file_url_path("//elsewhere/c.mp4", "").is_err());
+        assert!(file_url_path("/c%f.mp4", "").is_err() && file_url_path("/%ff", "").is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! What GStreamer's messages mean for the owner of a source.
+
+use std::collections::BTreeSet;
+
+use gstreamer as gst;
+
+use parking_lot::Mutex;
+use vigia_core::source::SourceError;
+
+use crate::address::{Address, Kind};
+use crate::elements::package_of_plugin;
+
+/// What was seen on the way to an error; it makes the difference between "no video in it" and "no decoder for it".
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Media types of the streams and containers that were found.
+    types: Mutex<BTreeSet<String>>,
+    /// The first plug-in that was looked for in vain: kind, detail, name for people.
+    missing: Mutex<Option<(String, String, String)>>,
+}
+
+impl Seen {
+    /// A container or stream of this type was found.
+    pub(crate) fn media_type(&self, caps: &gst::CapsRef) {
+        if let Some(structure) = caps.structure(0) {
+            self.types.lock().insert(structure.name().to_string());
+        }
+    }
+
+    /// Keeps note of a plug-in that an element message says is missing.
+    pub(crate) fn element_message(&self, message: &gst::message::Element) {
+        let Some(structure) = message.structure().filter(|s| s.name() == "missing-plugin") else {
+            return;
+        };
+        let text = |field| structure.get::<String>(field).unwrap_or_default();
+        let detail = structure.get::<gst::Caps>("detail").map_or_else(|_| text("detail"), |caps| caps.to_string());
+        self.missing.lock().get_or_insert_with(|| (text("type"), detail, text("name")));
+    }
+
+    fn missing_plugin(&self, shown: &str) -> Option<SourceError> {
+        let missing = self.missing.lock();
+        let (what, detail, name) = missing.as_ref()?;
+        let package = package_of_plugin(what, detail);
+        Some(SourceError::Library(format!("{shown}: GStreamer has no {name}; Debian has it in {package}")))
+    }
+
+    fn no_video(&self, shown: &str) -> SourceError {
+        let types = self.types.lock();
+        let list: Vec<&str> = types.iter().map(String::as_str).collect();
+        let found = if list.is_empty() { String::new() } else { format!(" (it holds {})", list.join(", ")) };
+        SourceError::Undecodable(format!("no video stream in {shown}{found}"))
+    }
+}
+
+/// The error that an error message of GStreamer stands for.
+pub(crate) fn source_error(address: &Address, message: &gst::message::Error, seen: &Seen) -> SourceError {
+    let error = message.error();
+    let status = message.details().and_then(|details| details.get::<u32>("http-status-code").ok());
+    tracing::debug!(
+        source = address.shown,
+        error = clean(address, error.message()),
+        debug = message.debug().map(|text| clean(address, &text)),
+        status,
+        "media error"
+    );
+    let shown = &address.shown;
+    let text = match status {
+        Some(status) if status >= 100 => format!("{shown}: {} (HTTP status {status})", clean(address, error.message())),
+        _ => format!("{shown}: {}", clean(address, error.message())),
+    };
+    if let Some(kind) = error.kind::<gst::ResourceError>() {
+        return resource_error(kind, &address.kind, status, text);
+    }
+    if let Some(kind) = error.kind::<gst::StreamError>() {
+        return stream_error(kind, seen, shown, text);
+    }
+    match error.kind::<gst::CoreError>() {
+        // decodebin says this whenever there is nothing to show, also where all streams are of kinds not wanted.
+        Some(gst::CoreError::MissingPlugin) => seen.missing_plugin(shown).unwrap_or_else(|| seen.no_video(shown)),
+        Some(gst::CoreError::Negotiation | gst::CoreError::Caps) => SourceError::Undecodable(text),
+        _ => SourceError::Library(text),
+    }
+}
+
+fn resource_error(kind: gst::ResourceError, address: &Kind, status: Option<u32>, text: String) -> SourceError {
+    match (kind, address) {
+        (gst::ResourceError::NotAuthorized, _) => SourceError::Unauthorized(text),
+        (_, Kind::File(_)) => SourceError::Undecodable(text),
+        (_, Kind::Test(_)) => SourceError::Library(text),
+        // The HTTP element says "not found" of hosts that are down, too: only the status tells.
+        (gst::ResourceError::NotFound, Kind::Url(url)) if url.scheme.starts_with("http") => match status {
+            Some(404 | 410) => SourceError::NotFound(text),
+            _ => SourceError::Unreachable(text),
+        },
+        (gst::ResourceError::NotFound, Kind::Url(_)) => SourceError::NotFound(text),
+        _ => SourceError::Unreachable(text),
+    }
+}
+
+fn stream_error(kind: gst::StreamError, seen: &Seen, shown: &str, text: String) -> SourceError {
+    match kind {
+        gst::StreamError::CodecNotFound => seen.missing_plugin(shown).unwrap_or(SourceError::Library(text)),
+        gst::StreamError::TypeNotFound | gst::StreamError::WrongType => {
+            seen.missing_plugin(shown).unwrap_or_else(|| SourceError::Undecodable(format!("{text} It is no video.")))
+        }
+        _ => seen.missing_plugin(shown).unwrap_or(SourceError::Undecodable(text)),
+    }
+}
+
+/// `text` without the address's password.
+fn clean(address: &Address, text: &str) -> String {
+    match address.secret() {
+        Some(secret) => text.replace(secret, "***"),
+        None => text.to_owned(),
+    }
+}

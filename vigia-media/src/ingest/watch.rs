@@ -1,0 +1,173 @@
+//! A source's own thread: reads the bus, watches the time, takes the pipeline down, tells the sink how it ended.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+use vigia_core::source::{FrameSink, SourceError, SourceHandle};
+
+use super::pump::{Pump, wake};
+use super::{IngestOptions, MediaSource, pipeline, truncation};
+use crate::address::Kind;
+use crate::bus;
+
+/// What the thread reacts to.
+const MESSAGES: [gst::MessageType; 4] =
+    [gst::MessageType::Eos, gst::MessageType::Error, gst::MessageType::Element, gst::MessageType::Application];
+
+/// How long the decoder may go without a frame, after a file was found broken, before what it still holds is given up.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// A running source. Dropping it stops the source and waits for its threads.
+pub(super) struct Running {
+    pipeline: gst::Pipeline,
+    pump: Arc<Pump>,
+    watcher: Option<thread::JoinHandle<()>>,
+}
+
+impl SourceHandle for Running {}
+
+impl Running {
+    /// Builds the pipeline, starts it and its watcher.
+    pub(super) fn start(source: MediaSource, sink: Box<dyn FrameSink>) -> Result<Self, SourceError> {
+        let pump = Arc::new(Pump::new(source.address.clone(), source.info.clone(), sink));
+        let pipeline = pipeline::build(&source, &pump)?;
+        let bus = pipeline.bus().ok_or_else(|| SourceError::Library("a pipeline without a bus".to_owned()))?;
+        let mut this = Self { pipeline: pipeline.clone(), pump: Arc::clone(&pump), watcher: None };
+        if pipeline.set_state(gst::State::Playing).is_err() {
+            let message = bus.pop_filtered(&[gst::MessageType::Error]);
+            return Err(match message.as_ref().map(|message| message.view()) {
+                Some(gst::MessageView::Error(error)) => bus::source_error(&pump.address, error, &pump.seen),
+                _ => SourceError::Library(format!("{}: the pipeline does not start", pump.address.shown)),
+            });
+        }
+        let watcher = Watcher { pipeline, bus, pump, options: source.options };
+        let thread = thread::Builder::new()
+            .name(format!("media-{}", source.stream.id))
+            .spawn(move || watcher.run())
+            .map_err(|e| SourceError::Library(format!("no thread for a source: {e}")))?;
+        this.watcher = Some(thread);
+        Ok(this)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.pump.stop();
+        let Some(watcher) = self.watcher.take() else {
+            stop(&self.pipeline);
+            return;
+        };
+        wake(&self.pipeline);
+        // A sink may drop its source in `end`, which runs on the thread that would be waited for.
+        if watcher.thread().id() != thread::current().id() && watcher.join().is_err() {
+            tracing::error!(source = self.pump.address.shown, "the thread of a source panicked");
+        }
+    }
+}
+
+struct Watcher {
+    pipeline: gst::Pipeline,
+    bus: gst::Bus,
+    pump: Arc<Pump>,
+    options: IngestOptions,
+}
+
+impl Watcher {
+    fn run(self) {
+        let outcome = self.outcome();
+        self.pump.stop();
+        stop(&self.pipeline);
+        self.pump.end(outcome);
+    }
+
+    /// Waits for the end, whatever kind it is.
+    fn outcome(&self) -> Result<(), SourceError> {
+        let remote = matches!(self.pump.address.kind, Kind::Url(_));
+        let shortest = self.options.connect_timeout.min(self.options.inactivity_timeout);
+        let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_millis(250));
+        let tick = if remote { gst::ClockTime::try_from(tick).ok() } else { None };
+        loop {
+            if self.pump.is_stopping() {
+                return Ok(());
+            }
+            let Some(message) = self.bus.timed_pop_filtered(tick, &MESSAGES) else {
+                self.in_time()?;
+                continue;
+            };
+            match message.view() {
+                gst::MessageView::Eos(_) => return self.at_end(),
+                gst::MessageView::Error(error) => {
+                    let error = bus::source_error(&self.pump.address, error, &self.pump.seen);
+                    self.drain();
+                    // An element's complaint about being stopped is no failure of the source.
+                    return if self.pump.is_stopping() { Ok(()) } else { Err(error) };
+                }
+                gst::MessageView::Element(element) => self.pump.seen.element_message(element),
+                // A wake-up: the loop's head sees why. Also keeps the time where messages come in quick succession.
+                _ => {}
+            }
+        }
+    }
+
+    /// Nothing to say while there is a sign of life from the other side.
+    fn in_time(&self) -> Result<(), SourceError> {
+        let (shown, idle) = (&self.pump.address.shown, self.pump.activity.idle());
+        let IngestOptions { connect_timeout, inactivity_timeout, .. } = self.options;
+        if !self.pump.activity.is_connected() && idle > connect_timeout {
+            return Err(SourceError::Unreachable(format!("{shown}: no answer within {connect_timeout:?}")));
+        }
+        if idle > connect_timeout.max(inactivity_timeout) || self.pump.delivered().0 > 0 && idle > inactivity_timeout {
+            return Err(SourceError::Unreachable(format!("{shown}: no picture for {inactivity_timeout:?}")));
+        }
+        Ok(())
+    }
+
+    /// Lets the decoder hand over what it had from before a file's damage.
+    fn drain(&self) {
+        if !matches!(self.pump.address.kind, Kind::File(_)) || self.pump.delivered().0 == 0 {
+            return;
+        }
+        let tick = gst::ClockTime::from_mseconds(100);
+        while !self.pump.is_stopping() && self.pump.activity.idle() < DRAIN {
+            let end = [gst::MessageType::Eos, gst::MessageType::Application];
+            if let Some(message) = self.bus.timed_pop_filtered(tick, &end)
+                && message.type_() == gst::MessageType::Eos
+            {
+                return;
+            }
+        }
+    }
+
+    /// The end of the data; is it the end of the video?
+    fn at_end(&self) -> Result<(), SourceError> {
+        let (shown, (frames, until)) = (&self.pump.address.shown, self.pump.delivered());
+        let cut = match &self.pump.address.kind {
+            Kind::File(path) => truncation::is_cut(path),
+            Kind::Url(_) | Kind::Test(_) => false,
+        };
+        let why = if cut { ": the file is truncated" } else { "" };
+        if frames == 0 {
+            return Err(SourceError::Undecodable(format!("no picture could be decoded from {shown}{why}")));
+        }
+        let until = until.as_secs_f64();
+        match self.pump.info.duration().map(|whole| whole.as_secs_f64()) {
+            // The last frame's length is often a little off.
+            Some(whole) if cut && until + 0.1 < whole => {
+                Err(SourceError::Undecodable(format!("{shown} ends after {until:.1} s of {whole:.1} s{why}")))
+            }
+            None if cut => Err(SourceError::Undecodable(format!("{shown} ends after {until:.1} s{why}"))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Stops every thread of the pipeline.
+fn stop(pipeline: &gst::Pipeline) {
+    if pipeline.set_state(gst::State::Null).is_err() {
+        tracing::warn!("a pipeline did not stop cleanly");
+    }
+}

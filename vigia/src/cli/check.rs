@@ -1,0 +1,49 @@
+//! `vigia check`: a configuration, its models included, without running anything.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::output::{self, Failure};
+use crate::config::Config;
+use crate::pipelines::{Loader, Overrides};
+
+/// The arguments.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The configuration
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let config = Config::load(&args.file).map_err(|e| Failure::Failed(e.to_string()))?;
+    let mut loader = Loader::new(config.clone(), Overrides::default())?;
+    let mut failed = false;
+    let mut report = |what: String, outcome: Result<String, String>| match outcome {
+        Ok(said) => output::line(&format!("ok      {what}: {said}")),
+        Err(error) => {
+            failed = true;
+            output::line(&format!("failed  {what}: {error}"));
+        }
+    };
+    for name in config.models.keys() {
+        let loaded = loader.resolve(name).and_then(|(short, model)| loader.load(&short, &model));
+        let said = loaded.map(|m| {
+            let fallback = m.fallback().map(|why| format!(" ({why})")).unwrap_or_default();
+            format!("{}, {}, on {}{fallback}", m.spec().family, m.spec().input.size, m.device())
+        });
+        report(format!("model {name}"), said.map_err(|e| e.to_string()));
+    }
+    for (name, pipeline) in &config.pipelines {
+        let mut drawing = pipeline.detect.model.clone();
+        for stage in &pipeline.stages {
+            let classes = if stage.classes.is_empty() { "all".to_owned() } else { stage.classes.join(", ") };
+            drawing.push_str(&format!(" -> [{classes}, from {} px] {}", stage.min_size, stage.model));
+        }
+        let outcome = loader.pipeline(name).map(|_running| drawing).map_err(|e| e.to_string());
+        report(format!("pipeline {name}"), outcome);
+    }
+    Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}

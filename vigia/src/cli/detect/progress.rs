@@ -1,0 +1,70 @@
+//! The progress bar of `vigia detect`: on a terminal only, on standard error.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Counts pictures, and frames of the video that is under way.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    pictures: u64,
+    in_video: bool,
+}
+
+impl Progress {
+    /// For this many inputs.
+    pub(super) fn new(inputs: usize) -> Self {
+        let bar = ProgressBar::new(inputs as u64).with_style(style(PICTURES));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar, pictures: inputs as u64, in_video: false }
+    }
+
+    /// A frame of a video; `frames` is how many it has, where known.
+    pub(super) fn frame(&mut self, name: &str, frames: Option<u64>) {
+        if !self.in_video {
+            self.in_video = true;
+            self.bar.reset();
+            self.bar.set_message(name.to_owned());
+            match frames {
+                Some(frames) => {
+                    self.bar.set_length(frames);
+                    self.bar.set_style(style(FRAMES));
+                }
+                None => {
+                    self.bar.unset_length();
+                    self.bar.set_style(style(LIVE));
+                }
+            }
+        }
+        self.bar.inc(1);
+    }
+
+    /// An input is over; `done` of them are.
+    pub(super) fn input_done(&mut self, done: u64) {
+        if self.in_video {
+            self.in_video = false;
+            self.bar.reset();
+            self.bar.set_length(self.pictures);
+            self.bar.set_style(style(PICTURES));
+        }
+        self.bar.set_position(done);
+    }
+
+    /// Prints above the bar.
+    pub(super) fn suspend(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+const PICTURES: &str = "{bar:32} {pos}/{len} inputs, {per_sec}, {eta} left";
+const FRAMES: &str = "{bar:32} {pos}/{len} frames, {per_sec}, {eta} left  {msg}";
+const LIVE: &str = "{spinner} {pos} frames, {per_sec}, {elapsed}  {msg}";
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_never| ProgressStyle::default_bar())
+}

@@ -1,0 +1,198 @@
+//! `vigia models`: the model folder.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+use vigia_core::model::{Align, Channels, Fit, Scaling};
+use vigia_infer::import::import_face_api;
+use vigia_infer::load::Model;
+use vigia_infer::session::TensorInfo;
+
+use super::output::{self, Failure};
+use crate::config::{Config, ModelConfig};
+use crate::paths;
+use crate::pipelines::{Loader, Overrides, models_in};
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum ModelsCommand {
+    /// Models of the configuration and the model folder
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Convert the networks of the npm package @vladmandic/face-api
+    Import {
+        /// The package's folder, or the folder with its weights
+        #[arg(value_name = "DIR")]
+        package: PathBuf,
+        /// Where the ONNX files go [default: the model folder]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// What vigia sees in a model file
+    Inspect {
+        /// A name, or an ONNX file
+        #[arg(value_name = "NAME|FILE")]
+        model: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(command: &ModelsCommand, config: Config) -> Result<ExitCode, Failure> {
+    match command {
+        ModelsCommand::List { json } => list(config, *json),
+        ModelsCommand::Import { package, out } => {
+            let out = out.clone().unwrap_or_else(|| paths::model_folder(&config));
+            import(package, &out)
+        }
+        ModelsCommand::Inspect { model, json } => inspect(config, model, *json),
+    }
+}
+
+fn import(package: &Path, out: &Path) -> Result<ExitCode, Failure> {
+    let inner = package.join("model");
+    let weights = if inner.is_dir() { inner } else { package.to_owned() };
+    let imported = import_face_api(&weights, out).map_err(|e| Failure::Failed(e.to_string()))?;
+    for model in imported {
+        output::line(&format!("{}  {} kB", model.path.display(), model.bytes.div_ceil(1000)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(config: Config, as_json: bool) -> Result<ExitCode, Failure> {
+    let loader = Loader::new(config, Overrides::default())?;
+    let folder = paths::model_folder(loader.config());
+    let mut names: Vec<String> = loader.config().models.keys().cloned().collect();
+    names.extend(models_in(&folder).into_iter().map(|(name, _)| name));
+    names.sort();
+    names.dedup();
+    let mut failed = false;
+    let mut rows = Vec::new();
+    for name in &names {
+        let row = match loader.resolve(name).and_then(|(short, model)| Ok((loader.load(&short, &model)?, model))) {
+            Ok((model, _)) => Ok(model),
+            Err(error) => Err(error.to_string()),
+        };
+        // Networks of the package that no stage uses yet are no failure of the folder.
+        failed |= row.is_err() && loader.config().models.contains_key(name);
+        rows.push((name, row));
+    }
+    if as_json {
+        let list: Vec<Value> = rows.iter().map(|(name, row)| list_entry(name, row)).collect();
+        output::line(&json!({ "models": list }).to_string());
+    } else {
+        if rows.is_empty() {
+            output::line(&format!("no models in {}: run scripts/setup.sh", folder.display()));
+        }
+        for (name, row) in &rows {
+            output::line(&match row {
+                Ok(model) => {
+                    let spec = model.spec();
+                    let (family, size, settings) = (spec.family, spec.input.size, model.settings());
+                    format!("{name:<20} {family:<18} {size:>9}  {:>3} classes  {}: {settings}", spec.labels.len(), model.device())
+                }
+                Err(error) => format!("{name:<20} not usable: {}", error.split(';').next().unwrap_or(error)),
+            });
+        }
+    }
+    Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn list_entry(name: &str, row: &Result<Model, String>) -> Value {
+    match row {
+        Ok(model) => {
+            let spec = model.spec();
+            json!({"name": name, "path": model.path(), "family": spec.family.as_str(),
+                "input": [spec.input.size.width, spec.input.size.height], "classes": spec.labels.len(),
+                "device": model.device().as_str(), "settings": model.settings()})
+        }
+        Err(error) => json!({"name": name, "error": error}),
+    }
+}
+
+fn inspect(config: Config, name: &str, as_json: bool) -> Result<ExitCode, Failure> {
+    let loader = Loader::new(config, Overrides::default())?;
+    let (short, wanted): (String, ModelConfig) = loader.resolve(name)?;
+    let model = loader.load(&short, &wanted)?;
+    if as_json {
+        output::line(&format!("{:#}", inspection(&model)));
+    } else {
+        print_inspection(&model);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn inspection(model: &Model) -> Value {
+    let tensors = |list: &[TensorInfo]| -> Vec<Value> {
+        list.iter().map(|t| json!({"name": t.name, "type": t.element, "shape": t.dims})).collect()
+    };
+    let (spec, graph) = (model.spec(), model.graph());
+    json!({
+        "path": model.path(), "manifest": model.manifest(), "family": spec.family.as_str(),
+        "input": {"width": spec.input.size.width, "height": spec.input.size.height,
+            "channels": channels(spec.input.channels), "mean": spec.input.mean, "scale": spec.input.scale,
+            "fit": fit(spec.input.fit), "scaling": scaling(spec.input.scaling)},
+        "labels": spec.labels.as_ref(), "confidence": spec.thresholds.confidence, "iou": spec.thresholds.iou,
+        "max_batch": spec.max_batch, "device": model.device().as_str(), "settings": model.settings(),
+        "graph": {"inputs": tensors(&graph.inputs), "outputs": tensors(&graph.outputs),
+            "producer": graph.producer, "metadata": graph.metadata},
+    })
+}
+
+fn print_inspection(model: &Model) {
+    let (spec, graph) = (model.spec(), model.graph());
+    let input = &spec.input;
+    let row = |key: &str, value: String| output::line(&format!("{key:<11} {value}"));
+    row("file", model.path().display().to_string());
+    row("manifest", model.manifest().map_or_else(|| "none".to_owned(), |m| m.display().to_string()));
+    row("family", spec.family.to_string());
+    row("input", format!("{}, {}, {}, {}", input.size, channels(input.channels), fit(input.fit), scaling(input.scaling)));
+    row("normalised", format!("(pixel - {:?}) x {:?}", input.mean, input.scale));
+    let few: Vec<&str> = spec.labels.iter().take(6).map(String::as_str).collect();
+    let dots = if spec.labels.len() > few.len() { ", ..." } else { "" };
+    row("classes", format!("{}: {}{dots}", spec.labels.len(), few.join(", ")));
+    row("thresholds", format!("confidence {}, IoU {}", spec.thresholds.confidence, spec.thresholds.iou));
+    row("batch", format!("up to {}", spec.max_batch));
+    row("runs on", format!("{}, {} ({:?})", model.device(), model.settings(), model.origin()));
+    for tensor in &graph.inputs {
+        row("graph in", format!("{} {} {}", tensor.name, tensor.element, tensor.shape()));
+    }
+    for tensor in &graph.outputs {
+        row("graph out", format!("{} {} {}", tensor.name, tensor.element, tensor.shape()));
+    }
+    for (key, value) in &graph.metadata {
+        let short: String = value.chars().take(80).collect();
+        row("metadata", format!("{key} = {short}{}", if short.len() < value.len() { "..." } else { "" }));
+    }
+}
+
+fn channels(channels: Channels) -> &'static str {
+    match channels {
+        Channels::Rgb => "rgb",
+        Channels::Bgr => "bgr",
+    }
+}
+
+fn fit(fit: Fit) -> String {
+    match fit {
+        Fit::Stretch => "stretch".to_owned(),
+        Fit::Letterbox { align, pad, enlarge } => {
+            let align = if align == Align::TopLeft { "letterbox-top-left" } else { "letterbox" };
+            format!("{align} (pad {pad}{})", if enlarge { "" } else { ", never enlarged" })
+        }
+    }
+}
+
+fn scaling(scaling: Scaling) -> &'static str {
+    match scaling {
+        Scaling::Bilinear => "bilinear",
+        Scaling::BilinearCorner => "bilinear-corner",
+        Scaling::Area => "area",
+    }
+}

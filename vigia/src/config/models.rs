@@ -1,0 +1,167 @@
+//! The sections `models` and `pipelines`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer};
+
+/// A number, or `auto`: measured on this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Auto {
+    /// What measures best.
+    #[default]
+    Auto,
+    /// This many.
+    Exactly(usize),
+}
+
+impl Auto {
+    /// The number, if there is one.
+    pub fn exactly(self) -> Option<usize> {
+        match self {
+            Self::Auto => None,
+            Self::Exactly(n) => Some(n),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Auto {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        match text.parse() {
+            _ if text == "auto" => Ok(Self::Auto),
+            Ok(n @ 1..=1024) => Ok(Self::Exactly(n)),
+            _ => Err(serde::de::Error::custom(format!("\"{text}\": expected auto, or a number from 1 to 1024"))),
+        }
+    }
+}
+
+/// Where a model runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceName {
+    /// CUDA where it is there, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA GPU through CUDA.
+    Cuda,
+    /// An NVIDIA GPU through TensorRT.
+    #[value(name = "tensorrt")]
+    TensorRt,
+    /// Intel's kernels through OpenVINO.
+    #[value(name = "openvino")]
+    OpenVino,
+}
+
+/// One model.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// The ONNX file; relative to the model folder.
+    pub path: PathBuf,
+    /// Confidence threshold, 0 to 1; absent: the manifest's, else the authors'.
+    #[serde(default)]
+    pub confidence: Option<f32>,
+    /// IoU threshold, 0 to 1; absent: the manifest's, else the authors'.
+    #[serde(default)]
+    pub iou: Option<f32>,
+    /// Sessions side by side.
+    #[serde(default)]
+    pub instances: Auto,
+    /// Threads within each session.
+    #[serde(default)]
+    pub threads: Auto,
+    /// Largest batch.
+    #[serde(default)]
+    pub batch: Auto,
+    /// Where it runs.
+    #[serde(default)]
+    pub device: DeviceName,
+}
+
+impl ModelConfig {
+    /// A model in this file, everything else left to itself.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, ..Self::default() }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), String> {
+        if self.path.as_os_str().is_empty() {
+            return Err("path is empty: give the ONNX file".to_owned());
+        }
+        for (key, value) in [("confidence", self.confidence), ("iou", self.iou)] {
+            if let Some(v) = value.filter(|v| !(0.0..=1.0).contains(v)) {
+                return Err(format!("{key} must be from 0 to 1, not {v}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One pipeline: `detect → stages[]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineConfig {
+    /// The first stage.
+    pub detect: DetectConfig,
+    /// Second stages, on crops of what was detected.
+    #[serde(default)]
+    pub stages: Vec<StageConfig>,
+}
+
+/// The first stage.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetectConfig {
+    /// A model's name.
+    pub model: String,
+}
+
+/// A second stage.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageConfig {
+    /// A model's name.
+    pub model: String,
+    /// Names of the classes that it applies to; all where empty.
+    #[serde(default)]
+    pub classes: Vec<String>,
+    /// Shortest side of a box that is worth a look, in pixels of the picture.
+    #[serde(default = "StageConfig::default_min_size")]
+    pub min_size: f32,
+    /// Added around the box on each side, as a share of its width and height.
+    #[serde(default)]
+    pub margin: f32,
+}
+
+impl StageConfig {
+    fn default_min_size() -> f32 {
+        24.0
+    }
+}
+
+impl PipelineConfig {
+    /// The built-in pipeline: the face detector and its landmarks.
+    pub fn faces() -> Self {
+        let landmarks = StageConfig {
+            model: "face-landmarks-68".to_owned(),
+            classes: vec!["face".to_owned()],
+            min_size: StageConfig::default_min_size(),
+            margin: 0.0,
+        };
+        Self { detect: DetectConfig { model: "tiny-face".to_owned() }, stages: vec![landmarks] }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), String> {
+        for stage in &self.stages {
+            if !(0.0..=10_000.0).contains(&stage.min_size) {
+                return Err(format!("stages: min_size must be from 0 to 10000 pixels, not {}", stage.min_size));
+            }
+            if !(0.0..=5.0).contains(&stage.margin) {
+                return Err(format!("stages: margin must be from 0 to 5 (a share of the box), not {}", stage.margin));
+            }
+        }
+        Ok(())
+    }
+}

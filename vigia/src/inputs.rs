@@ -1,0 +1,258 @@
+//! Arguments to pictures and videos.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use vigia_core::frame::Frame;
+use vigia_core::id::{StreamId, StreamRef};
+use vigia_engine::offline::Input;
+use vigia_vision::picture::{Cover, PictureDecoder};
+
+/// Bytes that tell a picture from a video.
+const SNIFFED: usize = 16;
+
+const PICTURE_EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "bmp", "dib"];
+const VIDEO_EXTENSIONS: [&str; 14] =
+    ["mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "mts", "m2ts", "mpg", "mpeg", "flv", "wmv", "h264"];
+
+/// One input, named and told apart, not opened yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// As given; for a file of a folder, its path.
+    pub name: Arc<str>,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What an input is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A picture file.
+    Picture(PathBuf),
+    /// A video file, or an address.
+    Video,
+    /// Wrong, and why.
+    Unusable(String),
+}
+
+/// Tells the arguments apart; folders become the pictures and videos in them, by name.
+pub fn find(arguments: &[String]) -> Vec<Named> {
+    let mut found = Vec::new();
+    for argument in arguments {
+        let path = local_path(argument);
+        match path {
+            Some(folder) if folder.is_dir() => found.extend(folder_contents(argument, &folder)),
+            path => found.push(Named { name: Arc::from(argument.as_str()), kind: kind_of(path.as_deref()) }),
+        }
+    }
+    found
+}
+
+/// The path that an argument names, or `None` for an address.
+fn local_path(argument: &str) -> Option<PathBuf> {
+    match argument.split_once("://") {
+        Some(("file", path)) => Some(PathBuf::from(path)),
+        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => None,
+        _ => Some(PathBuf::from(argument.strip_prefix("file:").unwrap_or(argument))),
+    }
+}
+
+fn folder_contents(argument: &str, folder: &Path) -> Vec<Named> {
+    let named = |name: &str, kind| Named { name: Arc::from(name), kind };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return vec![named(argument, Kind::Unusable(format!("the folder cannot be read: {error}")))],
+    };
+    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_file()).collect();
+    files.sort();
+    let known = |path: &PathBuf| {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let extension = extension.as_str();
+        PICTURE_EXTENSIONS.contains(&extension) || VIDEO_EXTENSIONS.contains(&extension)
+    };
+    let found: Vec<Named> =
+        files.iter().filter(|p| known(p)).map(|p| named(&p.to_string_lossy(), kind_of(Some(p)))).collect();
+    if found.is_empty() {
+        let reason = "the folder holds no pictures or videos (folders in it are not entered)".to_owned();
+        return vec![named(argument, Kind::Unusable(reason))];
+    }
+    found
+}
+
+/// By content first: a name says what somebody hoped it to be.
+fn kind_of(path: Option<&Path>) -> Kind {
+    let Some(path) = path else { return Kind::Video };
+    let mut head = [0; SNIFFED];
+    let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut head));
+    let head = match read {
+        Ok(0) => return Kind::Unusable("the file is empty".to_owned()),
+        Ok(n) => &head[..n],
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Kind::Unusable("there is no such file".to_owned());
+        }
+        Err(error) => return Kind::Unusable(format!("the file cannot be read: {error}")),
+    };
+    let looks_like_a_picture = head.starts_with(&[0xff, 0xd8])
+        || head.starts_with(b"\x89PNG")
+        || (head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP"))
+        || head.starts_with(b"BM");
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if looks_like_a_picture || PICTURE_EXTENSIONS.contains(&extension.as_str()) {
+        Kind::Picture(path.to_owned())
+    } else {
+        Kind::Video
+    }
+}
+
+/// What is needed to open inputs.
+#[derive(Clone)]
+pub struct Opener {
+    /// Decodes pictures.
+    pub decoder: Arc<PictureDecoder>,
+    /// What a decoded picture must cover; its full size where absent.
+    pub cover: Option<Cover>,
+    /// Largest picture file, in bytes.
+    pub max_bytes: u64,
+    /// How videos are read.
+    #[cfg(feature = "gstreamer")]
+    pub ingest: vigia_media::IngestOptions,
+    /// Told about each video as it starts.
+    #[cfg(feature = "gstreamer")]
+    pub on_video: Arc<dyn Fn(&Arc<str>, vigia_media::MediaInfo) + Send + Sync>,
+}
+
+impl Opener {
+    /// The input, for the engine to open when its turn comes.
+    pub fn open(&self, named: Named) -> (Arc<str>, Input) {
+        let Named { name, kind } = named;
+        let input = match kind {
+            Kind::Unusable(reason) => Input::Unusable(reason),
+            Kind::Picture(path) => {
+                let (opener, stream) = (self.clone(), stream_of(&name));
+                Input::Picture(Box::new(move || opener.picture(&path, stream)))
+            }
+            Kind::Video => self.video(&name),
+        };
+        (name, input)
+    }
+
+    #[cfg(feature = "gstreamer")]
+    fn video(&self, name: &Arc<str>) -> Input {
+        let (opener, name) = (self.clone(), name.clone());
+        Input::Video(Box::new(move || {
+            let source = vigia_media::MediaSource::open(&name, stream_of(&name), opener.ingest)?;
+            (opener.on_video)(&name, source.info());
+            Ok(Box::new(source))
+        }))
+    }
+
+    #[cfg(not(feature = "gstreamer"))]
+    fn video(&self, _name: &Arc<str>) -> Input {
+        Input::Unusable("this vigia was built without GStreamer and reads pictures only".to_owned())
+    }
+
+    fn picture(&self, path: &Path, stream: StreamRef) -> Result<Frame, String> {
+        let started = Instant::now();
+        let length = std::fs::metadata(path).map_err(|e| format!("the file cannot be read: {e}"))?.len();
+        if length > self.max_bytes {
+            let limit = self.max_bytes;
+            return Err(format!("the file has {length} bytes, more than {limit}: raise limits.body in the configuration"));
+        }
+        let bytes = std::fs::read(path).map_err(|e| format!("the file cannot be read: {e}"))?;
+        let image = self.decoder.decode(&bytes, self.cover).map_err(|e| e.to_string())?;
+        let decode = Some(started.elapsed());
+        Ok(Frame { stream, frame_id: 0, captured_at: None, pts: None, image, decode })
+    }
+}
+
+fn stream_of(name: &Arc<str>) -> StreamRef {
+    StreamRef { id: StreamId::new(name.clone()), generation: 0 }
+}
+
+/// A name as it may be shown: without the credentials of an address.
+pub fn shown(name: &str) -> String {
+    #[cfg(feature = "gstreamer")]
+    let text = vigia_media::redact(name);
+    #[cfg(not(feature = "gstreamer"))]
+    let text = name.to_owned();
+    text
+}
+
+/// File names for annotated copies: the input's own name, made unique.
+#[derive(Debug, Default)]
+pub struct CopyNames {
+    taken: HashSet<String>,
+}
+
+impl CopyNames {
+    /// The name, without extension, for the copy of this input.
+    pub fn next(&mut self, input: &str) -> String {
+        let shown = shown(input);
+        let last = shown.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').rsplit('/').next();
+        let stem = last.map_or("", |file| file.rsplit_once('.').map_or(file, |(stem, _)| stem));
+        let keep = |c: char| if c.is_alphanumeric() || "-_. ".contains(c) { c } else { '_' };
+        let stem: String = stem.chars().map(keep).collect();
+        let stem = if stem.trim_matches(['.', ' ']).is_empty() { "input".to_owned() } else { stem };
+        let mut name = stem.clone();
+        let mut number = 1;
+        while !self.taken.insert(name.clone()) {
+            number += 1;
+            name = format!("{stem}-{number}");
+        }
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_paths_are_told_apart() {
+        assert_eq!(local_path("rtsp://user:pw@10.0.0.7/h264"), None);
+        assert_eq!(local_path("test://?frames=3"), None);
+        assert_eq!(local_path("file:///tmp/a.mp4"), Some(PathBuf::from("/tmp/a.mp4")));
+        assert_eq!(local_path("odd name: a.jpg"), Some(PathBuf::from("odd name: a.jpg")));
+    }
+
+    #[test]
+    fn content_goes_before_the_name() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).expect("written");
+            path
+        };
+        let jpeg = write("camera.mp4", &[0xff, 0xd8, 0xff, 0xe0]);
+        assert_eq!(kind_of(Some(&jpeg)), Kind::Picture(jpeg.clone()));
+        let text = write("text.jpg", b"this is text");
+        assert_eq!(kind_of(Some(&text)), Kind::Picture(text.clone()));
+        assert_eq!(kind_of(Some(&write("a.mkv", b"\x1aE\xdf\xa3"))), Kind::Video);
+        assert_eq!(kind_of(Some(&write("empty.jpg", b""))), Kind::Unusable("the file is empty".to_owned()));
+    }
+
+    #[test]
+    fn a_folder_gives_its_pictures_in_order_and_an_empty_one_says_so() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let name = folder.path().to_string_lossy().into_owned();
+        let found = find(std::slice::from_ref(&name));
+        assert!(matches!(&found[..], [Named { kind: Kind::Unusable(why), .. }] if why.contains("no pictures")));
+        for file in ["b.jpg", "a.PNG", "notes.txt"] {
+            std::fs::write(folder.path().join(file), b"x").expect("written");
+        }
+        let found = find(&[name]);
+        let names: Vec<&str> = found.iter().map(|n| n.name.rsplit('/').next().unwrap_or_default()).collect();
+        assert_eq!(names, ["a.PNG", "b.jpg"]);
+    }
+
+    #[test]
+    fn copies_of_inputs_with_the_same_name_do_not_overwrite_each_other() {
+        let mut names = CopyNames::default();
+        let inputs = ["x/a.jpg", "y/a.png", "a.mp4", "rtsp://u:p@h/cam 1?x=/y", "..", "test://"];
+        let copies = inputs.map(|input| names.next(input));
+        assert_eq!(copies[..4], ["a", "a-2", "a-3", "cam 1"]);
+        assert!(copies.iter().all(|c| !c.contains('/') && !c.starts_with("..")), "{copies:?}");
+    }
+}

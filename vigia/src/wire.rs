@@ -1,0 +1,236 @@
+//! Results as they are written: one JSON object per picture or frame.
+//!
+//! Wire types stand apart from the domain's: what is published changes less often than what computes it. Coordinates are
+//! pixels of the source picture, times milliseconds.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use vigia_core::detection::Detection;
+use vigia_core::geometry::{BBox, Point};
+use vigia_core::landmarks::LandmarksSource;
+use vigia_core::result::{BatchInfo, FrameResult, Timing};
+
+/// One picture's or frame's result.
+#[derive(Debug, Serialize)]
+pub struct ResultLine<'a> {
+    /// The input as given.
+    pub source: &'a str,
+    /// Number of the frame in its video, from 0; absent for pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_id: Option<u64>,
+    /// When it was taken, for live sources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captured_at: Option<String>,
+    /// Seconds from the start of the video; absent for pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pts: Option<f64>,
+    /// Of the source picture.
+    pub width: u32,
+    /// Of the source picture.
+    pub height: u32,
+    /// The detector.
+    pub model: &'a str,
+    /// What was found, most confident first.
+    pub detections: Vec<DetectionWire>,
+    /// How long it took.
+    pub timing_ms: TimingWire,
+    /// In which company it ran.
+    pub batch: BatchWire,
+}
+
+/// One object.
+#[derive(Debug, Serialize)]
+pub struct DetectionWire {
+    /// The class's name.
+    pub class: String,
+    /// The class's number.
+    pub class_id: u32,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// Where.
+    #[serde(rename = "box")]
+    pub bbox: BoxWire,
+    /// The detector's own keypoints.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keypoints: Vec<KeypointWire>,
+    /// Points of the second stage, or its fallback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub landmarks: Option<Vec<[f64; 2]>>,
+    /// `model`, `detector` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub landmarks_source: Option<&'static str>,
+}
+
+/// Left, top, right, bottom.
+#[derive(Debug, Serialize)]
+pub struct BoxWire {
+    x1: f64,
+    y1: f64,
+    x2: f64,
+    y2: f64,
+}
+
+/// A keypoint.
+#[derive(Debug, Serialize)]
+pub struct KeypointWire {
+    x: f64,
+    y: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<f64>,
+}
+
+/// Milliseconds per step.
+#[derive(Debug, Serialize)]
+pub struct TimingWire {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decode: Option<f64>,
+    queue: f64,
+    preprocess: f64,
+    inference: f64,
+    postprocess: f64,
+    total: f64,
+}
+
+/// Size of the batch and place in it.
+#[derive(Debug, Serialize)]
+pub struct BatchWire {
+    size: usize,
+    position: usize,
+}
+
+impl<'a> ResultLine<'a> {
+    /// The line for a result of the input `source`; `label` names classes.
+    pub fn new(source: &'a str, result: &'a FrameResult, label: &dyn Fn(u32) -> String) -> Self {
+        let frame = &result.frame;
+        let size = frame.image.source_size();
+        Self {
+            source,
+            frame_id: frame.pts.map(|_| frame.frame_id),
+            captured_at: frame.captured_at.map(|at| humantime::format_rfc3339_millis(at).to_string()),
+            pts: frame.pts.map(|pts| round(pts.as_secs_f64(), 1000.0)),
+            width: size.width,
+            height: size.height,
+            model: result.model.as_str(),
+            detections: result.detections.iter().map(|d| DetectionWire::new(d, label)).collect(),
+            timing_ms: TimingWire::from(&result.timing),
+            batch: BatchWire::from(result.batch),
+        }
+    }
+}
+
+impl DetectionWire {
+    fn new(detection: &Detection, label: &dyn Fn(u32) -> String) -> Self {
+        let Detection { class_id, confidence, bbox, keypoints, landmarks } = detection;
+        let keypoint = |k: &vigia_core::detection::Keypoint| {
+            let [x, y] = pair(&k.point);
+            KeypointWire { x, y, confidence: k.confidence.map(share) }
+        };
+        let source = landmarks.as_ref().map(|(_, source)| *source);
+        let points = landmarks.as_ref().filter(|(_, source)| *source != LandmarksSource::None);
+        Self {
+            class: label(*class_id),
+            class_id: *class_id,
+            confidence: share(*confidence),
+            bbox: BoxWire::from(bbox),
+            keypoints: keypoints.iter().map(keypoint).collect(),
+            landmarks: points.map(|(landmarks, _)| landmarks.points.iter().map(pair).collect()),
+            landmarks_source: source.map(LandmarksSource::as_str),
+        }
+    }
+}
+
+impl From<&BBox> for BoxWire {
+    fn from(&BBox { x1, y1, x2, y2 }: &BBox) -> Self {
+        Self { x1: pixel(x1), y1: pixel(y1), x2: pixel(x2), y2: pixel(y2) }
+    }
+}
+
+impl From<&Timing> for TimingWire {
+    fn from(timing: &Timing) -> Self {
+        let &Timing { decode, queue, preprocess, inference, postprocess, total } = timing;
+        Self {
+            decode: decode.map(ms),
+            queue: ms(queue),
+            preprocess: ms(preprocess),
+            inference: ms(inference),
+            postprocess: ms(postprocess),
+            total: ms(total),
+        }
+    }
+}
+
+impl From<BatchInfo> for BatchWire {
+    fn from(BatchInfo { size, position }: BatchInfo) -> Self {
+        Self { size, position }
+    }
+}
+
+fn round(value: f64, steps: f64) -> f64 {
+    (value * steps).round() / steps
+}
+
+/// Hundredths of a pixel.
+fn pixel(value: f32) -> f64 {
+    round(f64::from(value), 100.0)
+}
+
+/// A confidence, four digits.
+fn share(value: f32) -> f64 {
+    round(f64::from(value), 10_000.0)
+}
+
+/// Milliseconds, three digits.
+fn ms(duration: Duration) -> f64 {
+    round(duration.as_secs_f64() * 1000.0, 1000.0)
+}
+
+fn pair(point: &Point) -> [f64; 2] {
+    [pixel(point.x), pixel(point.y)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vigia_core::detection::Keypoint;
+    use vigia_core::id::ModelId;
+    use vigia_core::landmarks::Landmarks;
+
+    fn result() -> FrameResult {
+        let point = Point { x: 431.004, y: 160.2 };
+        let mut face = Detection::new(0, 0.931_23, BBox { x1: 410.2, y1: 120.0, x2: 498.7, y2: 236.4 });
+        face.keypoints.push(Keypoint { point, confidence: None });
+        face.landmarks = Some((Landmarks { points: vec![point] }, LandmarksSource::Model));
+        let mut plain = Detection::new(7, 0.5, BBox::default());
+        plain.landmarks = Some((Landmarks { points: Vec::new() }, LandmarksSource::None));
+        FrameResult {
+            frame: vigia_testkit::frame("door", 3),
+            model: ModelId::new("tiny-face"),
+            detections: vec![face, plain],
+            timing: Timing { queue: Duration::from_micros(400), total: Duration::from_micros(8_800), ..Timing::default() },
+            batch: BatchInfo { size: 3, position: 1 },
+        }
+    }
+
+    /// The contract of DESIGN.md §5, field by field.
+    #[test]
+    fn a_line_has_exactly_these_fields() {
+        let result = result();
+        let line = ResultLine::new("a.jpg", &result, &|id| format!("class{id}"));
+        let json = serde_json::to_value(&line).expect("serialisable");
+        let expected = serde_json::json!({
+            "source": "a.jpg", "width": 64, "height": 48, "model": "tiny-face",
+            "detections": [
+                {"class": "class0", "class_id": 0, "confidence": 0.9312,
+                 "box": {"x1": 410.2, "y1": 120.0, "x2": 498.7, "y2": 236.4},
+                 "keypoints": [{"x": 431.0, "y": 160.2}],
+                 "landmarks": [[431.0, 160.2]], "landmarks_source": "model"},
+                {"class": "class7", "class_id": 7, "confidence": 0.5,
+                 "box": {"x1": 0.0, "y1": 0.0, "x2": 0.0, "y2": 0.0}, "landmarks_source": "none"}
+            ],
+            "timing_ms": {"queue": 0.4, "preprocess": 0.0, "inference": 0.0, "postprocess": 0.0, "total": 8.8},
+            "batch": {"size": 3, "position": 1}
+        });
+        assert_eq!(json, expected);
+    }
+}
