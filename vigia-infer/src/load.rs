@@ -201,10 +201,16 @@ impl Model {
     /// When the result cannot be written.
     pub fn tune(&self, stop: &AtomicBool) -> std::io::Result<Option<Measured>> {
         let Some(best) = self.subject().tune(stop) else { return Ok(None) };
-        if let Some(file) = &self.options.tuning {
-            file.put(self.key.clone(), best)?;
-        }
+        self.remember(best)?;
         Ok(Some(best))
+    }
+
+    /// Remembers a measurement for the next load.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn remember(&self, best: Measured) -> std::io::Result<()> {
+        self.options.tuning.as_ref().map_or(Ok(()), |file| file.put(self.key.clone(), best))
     }
 
     fn subject(&self) -> Subject<'_> {

@@ -71,8 +71,11 @@ pub(crate) fn source_error(address: &Address, message: &gst::message::Error, see
     if let Some(kind) = error.kind::<gst::ResourceError>() {
         return resource_error(kind, &address.kind, status, text);
     }
-    if let Some(kind) = error.kind::<gst::StreamError>() {
-        return stream_error(kind, seen, shown, text);
+    match error.kind::<gst::StreamError>() {
+        // What a source element says when the other side broke off.
+        Some(gst::StreamError::Failed) if matches!(address.kind, Kind::Url(_)) => return SourceError::Unreachable(text),
+        Some(kind) => return stream_error(kind, seen, shown, text),
+        None => {}
     }
     match error.kind::<gst::CoreError>() {
         // decodebin says this whenever there is nothing to show, also where all streams are of kinds not wanted.

@@ -2,6 +2,7 @@
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use gstreamer_video as gst_video;
 
 use vigia_core::geometry::Size;
 use vigia_core::source::SourceError;
@@ -18,13 +19,20 @@ pub(super) struct Pattern {
     fps: i32,
     frames: Option<i32>,
     pattern: String,
+    format: gst_video::VideoFormat,
 }
 
 impl Pattern {
-    /// Reads `?width=640&height=360&fps=30&frames=100&pattern=ball`; every part may be left out.
+    /// Reads `?width=640&height=360&fps=30&frames=100&pattern=ball&format=I420`; every part may be left out. GStreamer
+    /// must have been started.
     pub(super) fn parse(query: &str) -> Result<Self, String> {
-        let mut this =
-            Self { size: Size::new(640, 360), fps: 30, frames: None, pattern: PATTERNS[0].to_owned() };
+        let mut this = Self {
+            size: Size::new(640, 360),
+            fps: 30,
+            frames: None,
+            pattern: PATTERNS[0].to_owned(),
+            format: gst_video::VideoFormat::I420,
+        };
         let query = match query.split_once('?') {
             Some(("", query)) => query,
             None if query.is_empty() => "",
@@ -39,8 +47,13 @@ impl Pattern {
                 "frames" => this.frames = Some(number(name, value, 1, i32::MAX)?),
                 "pattern" if PATTERNS.contains(&value) => value.clone_into(&mut this.pattern),
                 "pattern" => return Err(format!("there is no pattern \"{value}\", only {}", PATTERNS.join(", "))),
+                "format" => {
+                    this.format = value.parse().map_err(|_| format!("there is no picture format \"{value}\""))?;
+                }
                 _ => {
-                    return Err(format!("there is no option \"{name}\", only width, height, fps, frames and pattern"));
+                    return Err(format!(
+                        "there is no option \"{name}\", only width, height, fps, frames, pattern and format"
+                    ));
                 }
             }
         }
@@ -57,7 +70,7 @@ impl Pattern {
             source.set_property("horizontal-speed", 4_i32);
         }
         let caps = gst::Caps::builder("video/x-raw")
-            .field("format", "I420")
+            .field("format", self.format.to_str())
             .field("width", self.size.width as i32)
             .field("height", self.size.height as i32)
             .field("framerate", gst::Fraction::new(self.fps, 1))
@@ -87,6 +100,7 @@ mod tests {
 
     #[test]
     fn everything_has_a_default() {
+        crate::init().expect("GStreamer starts");
         assert_eq!(Pattern::parse(""), Pattern::parse("?"));
         let all = Pattern::parse("?width=320&height=240&fps=25&frames=50&pattern=snow").expect("a pattern");
         assert_eq!((all.size, all.fps, all.frames), (Size::new(320, 240), 25, Some(50)));
@@ -95,11 +109,13 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
+        crate::init().expect("GStreamer starts");
         for (query, word) in [
             ("?width=0", "width"),
             ("?fps=fast", "fps"),
             ("?pattern=cat", "ball"),
             ("?colour=red", "colour"),
+            ("?format=NV13", "NV13"),
             ("?width", "name=value"),
             ("ball", "question mark"),
         ] {

@@ -207,7 +207,7 @@ fn set_up_source(element: &gst::Element, url: Option<&Url>, options: &IngestOpti
             let longest = options.connect_timeout.max(options.inactivity_timeout);
             element.set_property("timeout", u32::try_from(longest.as_secs() + 1).unwrap_or(u32::MAX));
             // Whether to try again is the owner's decision.
-            element.set_property("retries", 0_i32);
+            element.set_property("retries", 1_i32);
         }
         _ => {}
     }

@@ -89,13 +89,23 @@ impl Watcher {
         let remote = matches!(self.pump.address.kind, Kind::Url(_));
         let shortest = self.options.connect_timeout.min(self.options.inactivity_timeout);
         let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_millis(250));
-        let tick = if remote { gst::ClockTime::try_from(tick).ok() } else { None };
+        let tick = gst::ClockTime::try_from(tick).ok();
+        let mut dead = false;
         loop {
             if self.pump.is_stopping() {
                 return Ok(());
             }
-            let Some(message) = self.bus.timed_pop_filtered(tick, &MESSAGES) else {
-                self.in_time()?;
+            let timed = remote || self.pump.delivered().0 == 0;
+            let Some(message) = self.bus.timed_pop_filtered(tick.filter(|_| timed), &MESSAGES) else {
+                if remote {
+                    self.in_time()?;
+                } else {
+                    // Twice, lest the first frame came just now.
+                    let was_dead = std::mem::replace(&mut dead, self.is_dead());
+                    if dead && was_dead {
+                        return self.at_end();
+                    }
+                }
                 continue;
             };
             match message.view() {
@@ -111,6 +121,15 @@ impl Watcher {
                 _ => {}
             }
         }
+    }
+
+    /// True where no thread reads a file any more although nothing has come: decodebin swallows the error of a demuxer
+    /// that fails while it is being plugged in.
+    fn is_dead(&self) -> bool {
+        let running = |element: &gst::Element| {
+            element.pads().iter().any(|pad| pad.task_state() == gst::TaskState::Started)
+        };
+        self.pump.delivered().0 == 0 && !self.pipeline.iterate_recurse().into_iter().flatten().any(|e| running(&e))
     }
 
     /// Nothing to say while there is a sign of life from the other side.

@@ -1,8 +1,224 @@
-//! `vigia bench`
+//! `vigia bench`: what this machine can do with a model.
+//!
+//! Three numbers and their ratio: the engine alone over the ways to run it; what each step of one frame costs; the full
+//! path from encoded input to result, as `detect` runs it. The limit is what all cores could do if nothing but the
+//! engine, the decoder and 0.4 ms for the rest took time: cores / (cores / R + decode + 0.4 ms), R being the engine
+//! alone at its best.
+
+mod material;
+mod report;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use clap::Args;
-use super::output::Failure;
+use vigia_core::backend::{Backend, Cost, Request};
+use vigia_core::frame::Frame;
+use vigia_core::source::Flow;
+use vigia_engine::offline::{self, Event, OfflineOptions};
+use vigia_engine::pipeline::Pipeline;
+use vigia_infer::load::Model;
+use vigia_infer::tuning::{self, Measured, Settings};
+
+use super::detect::EngineArgs;
+use super::output::{self, Failure};
 use crate::config::Config;
+use crate::pipelines::{Loader, Overrides};
+use material::Material;
+use report::{FullPath, Report, Steps};
+
+/// The arguments.
 #[derive(Debug, Args)]
-pub(super) struct BenchArgs {}
-pub(super) fn run(_args: &BenchArgs, _config: Config) -> Result<ExitCode, Failure> { Ok(ExitCode::SUCCESS) }
+pub(super) struct BenchArgs {
+    /// A detector, by name or ONNX file
+    #[arg(value_name = "NAME|FILE")]
+    model: String,
+    /// A picture or a video [default: a generated JPEG of 1280x720]
+    #[arg(value_name = "INPUT")]
+    input: Option<String>,
+    /// Length of each measurement of the full path, and of half of it for each of the engine's
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds)]
+    seconds: f64,
+    /// The numbers as JSON, to a file or - (in place of the table)
+    #[arg(long, value_name = "FILE|-")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(s) if (0.1..=600.0).contains(&s) => Ok(s),
+        _ => Err("must be from 0.1 to 600".to_owned()),
+    }
+}
+
+pub(super) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure> {
+    let failed = Failure::Failed;
+    let overrides = args.engine.overrides();
+    let loader = Loader::new(config.clone(), overrides)?;
+    let (short, model_config) = loader.resolve(&args.model)?;
+    let model = loader.load(&short, &model_config)?;
+    if model.spec().family.is_second_stage() {
+        return Err(failed(format!("{short} is a second stage: bench takes detectors")));
+    }
+    let material = Material::open(args.input.as_deref(), &config, model.spec()).map_err(failed)?;
+    let time = Duration::from_secs_f64(args.seconds);
+
+    let engine = engine_alone(&model, time / 2);
+    let Some(best) = best(&engine) else { return Err(failed("the engine ran in no way that was tried".to_owned())) };
+    model.remember(best).map_err(|e| failed(format!("the measurement cannot be written down: {e}")))?;
+    let steps = steps(&model, &material, time).map_err(failed)?;
+    // A fresh load takes what was just measured, unless the arguments say otherwise.
+    let settings = Overrides {
+        instances: overrides.instances.or(Some(best.settings.instances)),
+        threads: overrides.threads.or(Some(best.settings.threads)),
+        batch: overrides.batch.or(Some(best.settings.batch)),
+        ..overrides
+    };
+    let mut loader = Loader::new(config, settings)?;
+    let pipeline = Arc::new(loader.detector(&short, &model_config)?);
+    let full_path = full_path(&pipeline, &material, time).map_err(failed)?;
+
+    let cores = tuning::cores();
+    let report = Report {
+        model: short,
+        file: model.path().to_owned(),
+        family: model.spec().family,
+        input_size: model.spec().input.size,
+        input: material.name().to_owned(),
+        device: model.device(),
+        library: loader.runtime().version().to_owned(),
+        cores,
+        engine,
+        best,
+        steps,
+        full_path,
+        limit: limit(cores, best.images_per_second, steps.decode),
+    };
+    match &args.json {
+        Some(path) if path.as_os_str() == "-" => output::line(&format!("{:#}", report.json())),
+        Some(path) => {
+            std::fs::write(path, format!("{:#}\n", report.json()))
+                .map_err(|e| failed(format!("{} cannot be written: {e}", path.display())))?;
+            output::line(&report.table());
+        }
+        None => output::line(&report.table()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The limit of DESIGN.md §6, in pictures per second.
+fn limit(cores: usize, engine: f64, decode: Duration) -> f64 {
+    const REST: f64 = 0.0004;
+    let cores = cores as f64;
+    cores / (cores / engine + decode.as_secs_f64() + REST)
+}
+
+/// The engine alone, over instances × threads × batch.
+fn engine_alone(model: &Model, slice: Duration) -> Vec<Measured> {
+    let cores = tuning::cores();
+    let mut ways = tuning::candidates(model.spec(), model.device());
+    for (instances, threads) in [(1, 1), (1, cores), (cores, 1)] {
+        for batch in [1, 4, 8] {
+            ways.push(Settings { instances, threads, batch });
+        }
+    }
+    ways.retain(|way| way.batch <= model.spec().max_batch);
+    ways.sort_by_key(|way| (way.instances, way.threads, way.batch));
+    ways.dedup();
+    ways.into_iter()
+        .filter_map(|settings| {
+            let images_per_second = model.measure_engine(settings, slice)?;
+            Some(Measured { settings, images_per_second })
+        })
+        .collect()
+}
+
+fn best(engine: &[Measured]) -> Option<Measured> {
+    engine.iter().copied().max_by(|a, b| a.images_per_second.total_cmp(&b.images_per_second))
+}
+
+/// What each step costs on one thread, nothing else running.
+fn steps(model: &Model, material: &Material, time: Duration) -> Result<Steps, String> {
+    let decode = material.decode_cost(time)?;
+    let mut backend = model.instance().map_err(|e| e.to_string())?;
+    let frame = Arc::new(material.frame()?);
+    let mut answers = Vec::new();
+    run_once(backend.as_mut(), &frame, &mut answers)?;
+    let (started, mut runs, mut sum) = (Instant::now(), 0u32, Cost::default());
+    while started.elapsed() < time || runs == 0 {
+        let cost = run_once(backend.as_mut(), &frame, &mut answers)?;
+        sum.preprocess += cost.preprocess;
+        sum.inference += cost.inference;
+        sum.postprocess += cost.postprocess;
+        runs += 1;
+    }
+    let mean = Cost {
+        preprocess: sum.preprocess / runs,
+        inference: sum.inference / runs,
+        postprocess: sum.postprocess / runs,
+    };
+    Ok(Steps { decode, cost: mean })
+}
+
+fn run_once(
+    backend: &mut dyn Backend,
+    frame: &Arc<Frame>,
+    answers: &mut Vec<vigia_core::backend::Answer>,
+) -> Result<Cost, String> {
+    let request = Request { frame: frame.clone(), roi: None, thresholds: backend.spec().thresholds };
+    answers.clear();
+    backend.run(&[request], answers).map_err(|e| e.to_string())?;
+    let answer = answers.pop().ok_or("the model gave no answer")?;
+    answer.output.map_err(|e| e.to_string())?;
+    Ok(answer.cost)
+}
+
+/// From encoded input to result, with all the threads that `detect` uses.
+fn full_path(pipeline: &Arc<Pipeline>, material: &Material, time: Duration) -> Result<FullPath, String> {
+    let decoders = tuning::cores();
+    let options = OfflineOptions {
+        every: 1,
+        thresholds: pipeline.detector().spec().thresholds,
+        decoders,
+        window: pipeline.detector().capacity() * 2 + decoders,
+    };
+    // The first fifth warms up: pools fill, clocks rise.
+    let warm_up = time / 5;
+    let begun = Instant::now();
+    let (mut counting_since, mut results, mut latencies) = (None, 0u64, Vec::new());
+    let (mut last, mut failure) = (begun, None);
+    offline::run(pipeline, material.inputs(), options, |_name, event| {
+        last = Instant::now();
+        match event {
+            Event::Result(result) if counting_since.is_some() => {
+                results += 1;
+                latencies.push(result.timing.total);
+            }
+            Event::Result(_) if begun.elapsed() >= warm_up => counting_since = Some(last),
+            Event::Result(_) | Event::Done => {}
+            Event::Failed(error) => failure = Some(error),
+        }
+        let over = counting_since.is_some_and(|since| since.elapsed() >= time);
+        if over || failure.is_some() { Flow::Stop } else { Flow::Continue }
+    })
+    .map_err(|e| e.to_string())?;
+    if let Some(error) = failure {
+        return Err(format!("{}: {error}", material.name()));
+    }
+    let counted = counting_since.map_or(Duration::ZERO, |since| last - since);
+    if results == 0 {
+        return Err(format!("{}: too short for this measurement, give it less --seconds", material.name()));
+    }
+    latencies.sort_unstable();
+    let percentile = |p: usize| latencies[(latencies.len() - 1) * p / 100];
+    Ok(FullPath {
+        images_per_second: results as f64 / counted.as_secs_f64(),
+        p50: percentile(50),
+        p99: percentile(99),
+        results,
+    })
+}
