@@ -19,7 +19,7 @@ pub struct Detection {
     pub class_id: u32,
     /// 0..1.
     pub confidence: f32,
-    /// Where, in source pixels, within the picture.
+    /// Where, in source pixels; of an object at the border it may reach beyond the picture, as its authors give it.
     pub bbox: BBox,
     /// The detector's own keypoints, in its order; empty where it has none.
     pub keypoints: Vec<Keypoint>,

@@ -51,12 +51,16 @@ fn main() {
             };
             let (sender, receiver) = sync_channel(1);
             let (start, cpu) = (Instant::now(), processor_ms());
-            let handle = source.start(Box::new(Count(0, sender)));
+            let handle = source.start(Box::new(Count(0, sender))).map_err(|e| println!("not started: {e}"));
             let Ok((frames, outcome)) = receiver.recv() else { continue };
             let (seconds, cpu) = (start.elapsed().as_secs_f64(), processor_ms() - cpu);
             drop(handle);
             let n = frames as f64;
-            println!("threads {decode_threads:?}: {frames} frames, {:.0}/s, {:.3} ms CPU each, {outcome:?}", n / seconds, cpu / n);
+            println!(
+                "threads {decode_threads:?}: {frames} frames, {:.0}/s, {:.3} ms CPU each, {outcome:?}",
+                n / seconds,
+                cpu / n
+            );
         }
     }
 }

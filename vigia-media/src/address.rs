@@ -84,14 +84,6 @@ impl Address {
         check_file(&path, &shown)?;
         Ok(Self { kind: Kind::File(path), shown })
     }
-
-    /// The password, which must not appear in what others wrote about this address.
-    pub(crate) fn secret(&self) -> Option<&str> {
-        match &self.kind {
-            Kind::Url(url) => url.password.as_deref().filter(|p| !p.is_empty()),
-            Kind::File(_) | Kind::Test(_) => None,
-        }
-    }
 }
 
 /// What can be said about a file before it is read.

@@ -27,6 +27,11 @@ impl Seen {
         }
     }
 
+    /// True where a container or stream of this type was found.
+    pub(crate) fn holds(&self, media_type: &str) -> bool {
+        self.types.lock().contains(media_type)
+    }
+
     /// Keeps note of a plug-in that an element message says is missing.
     pub(crate) fn element_message(&self, message: &gst::message::Element) {
         let Some(structure) = message.structure().filter(|s| s.name() == "missing-plugin") else {
@@ -56,24 +61,25 @@ impl Seen {
 pub(crate) fn source_error(address: &Address, message: &gst::message::Error, seen: &Seen) -> SourceError {
     let error = message.error();
     let status = message.details().and_then(|details| details.get::<u32>("http-status-code").ok());
-    tracing::debug!(
-        source = address.shown,
-        error = clean(address, error.message()),
-        debug = message.debug().map(|text| clean(address, &text)),
-        status,
-        "media error"
-    );
+    let said = clean(address, error.message());
+    let detail = message.debug().map(|text| clean(address, &text)).unwrap_or_default();
     let shown = &address.shown;
+    tracing::debug!(source = shown, error = said, detail, status, "media error");
+    // Where in GStreamer it happened is on the first line, the reason below it.
+    let reason = detail.split_once('\n').map_or("", |(_, reason)| reason.trim()).replace('\n', ", ");
     let text = match status {
-        Some(status) if status >= 100 => format!("{shown}: {} (HTTP status {status})", clean(address, error.message())),
-        _ => format!("{shown}: {}", clean(address, error.message())),
+        Some(status) if status >= 100 => format!("{shown}: {said} (HTTP status {status})"),
+        _ if matches!(address.kind, Kind::Url(_)) && !reason.is_empty() => format!("{shown}: {said} ({reason})"),
+        _ => format!("{shown}: {said}"),
     };
     if let Some(kind) = error.kind::<gst::ResourceError>() {
         return resource_error(kind, &address.kind, status, text);
     }
     match error.kind::<gst::StreamError>() {
-        // What a source element says when the other side broke off.
-        Some(gst::StreamError::Failed) if matches!(address.kind, Kind::Url(_)) => return SourceError::Unreachable(text),
+        // All that a source element says when there is no connection, or when it breaks.
+        Some(gst::StreamError::Failed) if matches!(address.kind, Kind::Url(_)) => {
+            return SourceError::Unreachable(format!("{shown}: the connection could not be made, or broke"));
+        }
         Some(kind) => return stream_error(kind, seen, shown, text),
         None => {}
     }
@@ -110,10 +116,13 @@ fn stream_error(kind: gst::StreamError, seen: &Seen, shown: &str, text: String) 
     }
 }
 
-/// `text` without the address's password.
+/// `text` with the address as it may be shown, and without the password. GStreamer is not given the latter as part of
+/// an address; a short one is part of too many words to be looked for.
 fn clean(address: &Address, text: &str) -> String {
-    match address.secret() {
-        Some(secret) => text.replace(secret, "***"),
-        None => text.to_owned(),
+    let Kind::Url(url) = &address.kind else { return text.to_owned() };
+    let text = text.replace(&url.uri, &address.shown);
+    match url.password.as_deref() {
+        Some(password) if password.len() >= 4 => text.replace(password, "***"),
+        _ => text,
     }
 }

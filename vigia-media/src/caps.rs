@@ -133,9 +133,6 @@ mod tests {
     fn what_is_said_counts() {
         let caps = "video/x-raw,format=I420,width=64,height=48,framerate=1/1,colorimetry=1:3:5:1,chroma-site=jpeg";
         let got = read(caps);
-        assert_eq!(
-            got,
-            Colour { matrix: ColourMatrix::Bt709, range: ColourRange::Full, site: ChromaSite::Centre }
-        );
+        assert_eq!(got, Colour { matrix: ColourMatrix::Bt709, range: ColourRange::Full, site: ChromaSite::Centre });
     }
 }

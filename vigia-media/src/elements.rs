@@ -44,8 +44,8 @@ fn missing(factory: &str) -> SourceError {
 /// The Debian package that holds an element, as far as this program uses it.
 pub(crate) fn package_of_element(factory: &str) -> &'static str {
     match factory {
-        "rtspsrc" | "souphttpsrc" | "qtdemux" | "matroskademux" | "multipartdemux" | "jpegdec" | "vp8enc" | "vp8dec"
-        | "vp9dec" | "mp4mux" | "webmmux" | "videoflip" | "v4l2src" => "gstreamer1.0-plugins-good",
+        "rtspsrc" | "souphttpsrc" | "qtdemux" | "matroskademux" | "multipartdemux" | "jpegdec" | "vp8enc"
+        | "vp8dec" | "vp9dec" | "mp4mux" | "webmmux" | "videoflip" | "v4l2src" => "gstreamer1.0-plugins-good",
         "h264parse" | "h265parse" | "openh264enc" | "srtsrc" | "rtmp2src" | "vapostproc" | "cudadownload" => {
             "gstreamer1.0-plugins-bad"
         }
@@ -60,16 +60,18 @@ pub(crate) fn package_of_element(factory: &str) -> &'static str {
 /// missing (`decoder`, `urisource`, `element`), `detail` the media type, scheme or element.
 pub(crate) fn package_of_plugin(what: &str, detail: &str) -> &'static str {
     let media = detail.split(',').next().unwrap_or(detail);
-    match (what, media) {
-        ("element", name) => package_of_element(name),
-        ("urisource", "srt" | "rtmp" | "rtmps") => "gstreamer1.0-plugins-bad",
-        ("urisource", _) => "gstreamer1.0-plugins-good",
-        ("decoder", "video/x-av1" | "application/x-hls" | "application/dash+xml" | "video/mpegts") => {
-            "gstreamer1.0-plugins-bad"
-        }
-        ("decoder", "application/x-rtp" | "video/quicktime" | "video/x-matroska" | "image/jpeg" | "video/x-vp8") => {
-            "gstreamer1.0-plugins-good"
-        }
-        _ => "gstreamer1.0-libav",
+    match what {
+        "element" => package_of_element(media),
+        "urisource" => match media {
+            "srt" | "rtmp" | "rtmps" => "gstreamer1.0-plugins-bad",
+            _ => "gstreamer1.0-plugins-good",
+        },
+        _ => match media {
+            "video/x-av1" | "application/x-hls" | "application/dash+xml" | "video/mpegts" => "gstreamer1.0-plugins-bad",
+            "application/x-rtp" | "video/quicktime" | "video/x-matroska" | "image/jpeg" | "video/x-vp8" => {
+                "gstreamer1.0-plugins-good"
+            }
+            _ => "gstreamer1.0-libav",
+        },
     }
 }

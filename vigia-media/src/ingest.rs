@@ -8,6 +8,7 @@
 //! `uridecodebin`, not `uridecodebin3`: the latter was still being repaired throughout the 1.22 series, adds a queue to
 //! RTSP streams, and decodes no faster.
 
+mod allocation;
 mod pattern;
 mod pipeline;
 mod pump;
@@ -146,9 +147,9 @@ impl MediaSource {
         crate::init()?;
         let address = Address::parse(address)?;
         let pattern = match &address.kind {
-            Kind::Test(query) => Some(Pattern::parse(query).map_err(|why| {
-                SourceError::NotFound(format!("{}: {why}", address.shown))
-            })?),
+            Kind::Test(query) => {
+                Some(Pattern::parse(query).map_err(|why| SourceError::NotFound(format!("{}: {why}", address.shown)))?)
+            }
             Kind::File(_) | Kind::Url(_) => None,
         };
         Ok(Self { address, pattern, stream, options, info: MediaInfo::default() })

@@ -33,8 +33,9 @@ impl PixelBuffer for MappedPlanes {
 /// A text that says what is odd about the buffer.
 pub(crate) fn image(buffer: gst::Buffer, picture: &Picture) -> Result<Image, String> {
     let Picture { info, layout, colour } = picture;
-    let frame = gst_video::VideoFrame::from_buffer_readable(buffer, info)
-        .map_err(|_| format!("a buffer that does not hold a {}x{} picture", info.width(), info.height()))?;
+    let Ok(frame) = gst_video::VideoFrame::from_buffer_readable(buffer, info) else {
+        return Err(format!("a buffer that does not hold a {}x{} picture", info.width(), info.height()));
+    };
     let count = layout.format.planes();
     let mut strides = [0; 3];
     for (stride, &plane) in strides.iter_mut().zip(&layout.planes).take(count) {

@@ -244,9 +244,8 @@ impl Drop for Recorder {
 
 /// `.name.part` beside `path`.
 fn part_of(path: &Path) -> Result<PathBuf, SourceError> {
-    let name = path
-        .file_name()
-        .ok_or_else(|| SourceError::NotFound(format!("{} is no name for a file", path.display())))?;
+    let name =
+        path.file_name().ok_or_else(|| SourceError::NotFound(format!("{} is no name for a file", path.display())))?;
     let mut part = std::ffi::OsString::from(".");
     part.push(name);
     part.push(".part");

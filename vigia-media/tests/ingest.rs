@@ -1,12 +1,18 @@
 //! Addresses to frames: one behaviour per module.
+#![expect(
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "tests panic, say what they skip, and have threads of their own"
+)]
 
 #[path = "ingest/support.rs"]
 mod support;
 
-#[path = "ingest/a_file_comes_whole_and_in_order.rs"]
-mod a_file_comes_whole_and_in_order;
 #[path = "ingest/a_blocking_sink_holds_the_decoder.rs"]
 mod a_blocking_sink_holds_the_decoder;
+#[path = "ingest/a_file_comes_whole_and_in_order.rs"]
+mod a_file_comes_whole_and_in_order;
 #[path = "ingest/a_live_pace_keeps_time.rs"]
 mod a_live_pace_keeps_time;
 #[path = "ingest/a_tag_turns_the_picture.rs"]
@@ -23,7 +29,7 @@ mod planes_are_the_decoders;
 mod recordings_are_read_back;
 #[path = "ingest/rtsp_cameras.rs"]
 mod rtsp_cameras;
-#[path = "ingest/stopping_ends_once.rs"]
-mod stopping_ends_once;
 #[path = "ingest/sound_is_not_decoded.rs"]
 mod sound_is_not_decoded;
+#[path = "ingest/stopping_ends_once.rs"]
+mod stopping_ends_once;

@@ -1,11 +1,9 @@
 //! A plug-in that is not installed is named, and so is the package that has it.
 
 #[path = "ingest/support.rs"]
-#[expect(dead_code, reason = "the other test uses more of it")]
 mod support;
 
 use gstreamer as gst;
-use gstreamer::prelude::*;
 
 use vigia_core::source::SourceError;
 

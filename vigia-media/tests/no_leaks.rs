@@ -14,20 +14,27 @@ fn held() -> Option<(usize, usize)> {
 
 #[test]
 fn a_hundred_starts() {
-    let cycle = || {
-        let (handle, receiver) =
-            support::start("test://?width=64&height=48", IngestOptions::default(), 1).expect("a source");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = support::clip(folder.path(), "clip.mov", 30, "width=96,height=64");
+    let cycle = |address: &str| {
+        let (handle, receiver) = support::start(address, IngestOptions::default(), 1).expect("a source");
         assert!(matches!(receiver.recv_timeout(support::LONG), Ok(support::Told::Frame(_))));
         drop(receiver);
         drop(handle);
     };
     // GStreamer keeps a few threads in a pool.
-    (0..10).for_each(|_| cycle());
+    let cycles = |count: u32| {
+        for _ in 0..count {
+            cycle("test://?width=64&height=48");
+            cycle(support::text(&file));
+        }
+    };
+    cycles(10);
     let Some(before) = held() else {
         eprintln!("skipped: there is no /proc here");
         return;
     };
-    (0..100).for_each(|_| cycle());
+    cycles(50);
     let after = held().expect("/proc is there");
     assert!(after.0 <= before.0 + 2 && after.1 <= before.1 + 2, "{before:?} before, {after:?} after");
 }

@@ -180,10 +180,10 @@ impl Head {
     /// Writes what was found in one picture of the batch into `out`, which is emptied first, also on an error.
     ///
     /// `index` is the picture's place in the batch, `mapping` leads from pixels of the model's input to pixels of the
-    /// source, `picture` is the source's size. The boxes are in source pixels, clipped to the picture, the most
-    /// confident first, [`MAX_DETECTIONS`] at most. Boxes and scores that are not finite are left out, and so are
-    /// boxes with nothing inside the picture. Suppression comes before clipping, as with all the authors. Keypoints
-    /// may lie outside the picture; they are empty where one of them is not finite.
+    /// source, `picture` is the source's size. The boxes are in source pixels, the most confident first,
+    /// [`MAX_DETECTIONS`] at most. Ultralytics' families clip them to the picture after suppression, as their authors
+    /// do; the others' may reach beyond it. Boxes and scores that are not finite are left out, and so are boxes with
+    /// nothing inside the picture. Keypoints may lie outside the picture; they are empty where one is not finite.
     pub fn detections(
         &mut self,
         outputs: &[TensorView<'_>],
@@ -214,15 +214,18 @@ impl Head {
             self.candidates.truncate(MAX_DETECTIONS);
         }
 
+        let clips = matches!(self.family, Family::YoloV5 | Family::YoloV8 | Family::YoloNms);
         out.extend(self.candidates.iter().filter_map(|found| {
-            let bbox = mapping.bbox(&found.bbox).clipped(picture);
+            let whole = mapping.bbox(&found.bbox);
+            let inside = whole.clipped(picture);
             let mut keypoints = decoder.keypoints(&parts, found.index as usize, mapping);
             if !keypoints.iter().all(|k| k.point.x.is_finite() && k.point.y.is_finite()) {
                 keypoints.clear();
             }
             // Probabilities by their making; rounding of a quantised network may lift one a little above 1.
+            let bbox = if clips { inside } else { whole };
             let detection = Detection::new(found.class_id, found.score.min(1.0), bbox);
-            bbox.is_proper().then_some(Detection { keypoints, ..detection })
+            (whole.is_proper() && inside.is_proper()).then_some(Detection { keypoints, ..detection })
         }));
         Ok(())
     }

@@ -123,8 +123,13 @@ impl Loader {
     pub fn new(config: Config, overrides: Overrides) -> Result<Self, BringUpError> {
         let runtime = Runtime::load(&paths::runtime_candidates(&config))?;
         tracing::debug!(library = %runtime.library().display(), version = runtime.version(), "ONNX Runtime loaded");
+        Ok(Self::with_runtime(runtime, config, overrides))
+    }
+
+    /// The same with a library that is loaded already: there can be one in a process.
+    pub fn with_runtime(runtime: Runtime, config: Config, overrides: Overrides) -> Self {
         let folder = paths::model_folder(&config);
-        Ok(Self { config, overrides, runtime, folder, running: BTreeMap::new() })
+        Self { config, overrides, runtime, folder, running: BTreeMap::new() }
     }
 
     /// The configuration.

@@ -18,7 +18,7 @@ pub(super) struct Pattern {
     size: Size,
     fps: i32,
     frames: Option<i32>,
-    pattern: String,
+    picture: String,
     format: gst_video::VideoFormat,
 }
 
@@ -30,7 +30,7 @@ impl Pattern {
             size: Size::new(640, 360),
             fps: 30,
             frames: None,
-            pattern: PATTERNS[0].to_owned(),
+            picture: PATTERNS[0].to_owned(),
             format: gst_video::VideoFormat::I420,
         };
         let query = match query.split_once('?') {
@@ -45,10 +45,10 @@ impl Pattern {
                 "height" => this.size.height = number(name, value, 1, 16_384)? as u32,
                 "fps" => this.fps = number(name, value, 1, 1000)?,
                 "frames" => this.frames = Some(number(name, value, 1, i32::MAX)?),
-                "pattern" if PATTERNS.contains(&value) => value.clone_into(&mut this.pattern),
+                "pattern" if PATTERNS.contains(&value) => value.clone_into(&mut this.picture),
                 "pattern" => return Err(format!("there is no pattern \"{value}\", only {}", PATTERNS.join(", "))),
                 "format" => {
-                    this.format = value.parse().map_err(|_| format!("there is no picture format \"{value}\""))?;
+                    this.format = value.parse().map_err(|e| format!("{e}: there is no picture format \"{value}\""))?;
                 }
                 _ => {
                     return Err(format!(
@@ -63,10 +63,10 @@ impl Pattern {
     /// The elements that draw it: a source and its caps, not yet linked.
     pub(super) fn elements(&self, live: bool) -> Result<[gst::Element; 2], SourceError> {
         let source = elements::make("videotestsrc")?;
-        source.set_property_from_str("pattern", &self.pattern);
+        source.set_property_from_str("pattern", &self.picture);
         source.set_property("is-live", live);
         source.set_property("num-buffers", self.frames.unwrap_or(-1));
-        if self.pattern == "gradient" || self.pattern == "bar" {
+        if self.picture == "gradient" || self.picture == "bar" {
             source.set_property("horizontal-speed", 4_i32);
         }
         let caps = gst::Caps::builder("video/x-raw")

@@ -8,12 +8,11 @@ use gstreamer as gst;
 use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
-use gstreamer_video as gst_video;
 
 use vigia_core::source::SourceError;
 
-use super::pump::{Pump, Puller};
-use super::{IngestOptions, MediaSource, Pace, Transport};
+use super::pump::{Puller, Pump};
+use super::{IngestOptions, MediaSource, Pace, Transport, allocation};
 use crate::address::{Kind, Url};
 use crate::{caps, elements};
 
@@ -63,9 +62,9 @@ pub(super) fn build(source: &MediaSource, pump: &Arc<Pump>) -> Result<gst::Pipel
                 .map_err(|e| e.to_string())
                 .and_then(|path| glib::filename_to_uri(path, None).map_err(|e| e.to_string()))
                 .map_err(|e| SourceError::NotFound(format!("{}: {e}", source.address.shown)))?;
-            decode(&pipeline, &uri, None, source, pump, (convert, sink))?;
+            decode(&pipeline, &uri, None, source, pump, &(convert, sink))?;
         }
-        Kind::Url(url) => decode(&pipeline, &url.uri, Some(url), source, pump, (convert, sink))?,
+        Kind::Url(url) => decode(&pipeline, &url.uri, Some(url), source, pump, &(convert, sink))?,
     }
     Ok(pipeline)
 }
@@ -81,19 +80,7 @@ fn sink(source: &MediaSource, pump: &Arc<Pump>) -> gst_app::AppSink {
         .enable_last_sample(false)
         .callbacks(gst_app::AppSinkCallbacks::builder().new_sample(move |sink| puller.pull(sink)).build())
         .build();
-    if let Some(pad) = sink.static_pad("sink") {
-        // Decoders ask whether rows may lie apart as they like; appsink of 1.22 does not answer, and they would copy
-        // each picture into rows without padding.
-        pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
-            match info.query_mut().map(gst::QueryRef::view_mut) {
-                Some(gst::QueryViewMut::Allocation(query)) => {
-                    query.add_allocation_meta::<gst_video::VideoMeta>(None);
-                    gst::PadProbeReturn::Handled
-                }
-                _ => gst::PadProbeReturn::Ok,
-            }
-        });
-    }
+    allocation::answer_for(&sink);
     sink
 }
 
@@ -104,7 +91,7 @@ fn decode(
     url: Option<&Url>,
     source: &MediaSource,
     pump: &Arc<Pump>,
-    tail: (gst::Element, gst_app::AppSink),
+    tail: &(gst::Element, gst_app::AppSink),
 ) -> Result<(), SourceError> {
     let decoder = elements::make("uridecodebin")?;
     decoder.set_property("uri", uri);
@@ -152,7 +139,8 @@ fn attach(
     let is_video = caps.structure(0).is_some_and(|s| s.name() == "video/x-raw");
     let entry = convert.static_pad("sink").filter(|entry| is_video && !entry.is_linked());
     let Some(mut entry) = entry else { return Ok(()) };
-    let download = caps.features(0).and_then(|features| DOWNLOADS.iter().find(|(memory, _)| features.contains(*memory)));
+    let download =
+        caps.features(0).and_then(|features| DOWNLOADS.iter().find(|(memory, _)| features.contains(*memory)));
     if let Some((_, factory)) = download {
         let download = elements::make(factory)?;
         add(pipeline, &[&download])?;

@@ -181,7 +181,7 @@ impl Puller {
 
     /// Takes the newest sample out of the sink element and hands it over.
     pub(super) fn pull(&mut self, element: &gst_app::AppSink) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let sample = element.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        let Ok(sample) = element.pull_sample() else { return Err(gst::FlowError::Eos) };
         let (frame, until) = self.frame(element, &sample).map_err(|what| {
             gst::element_error!(element, gst::StreamError::Format, ("The decoder hands over {}", what));
             gst::FlowError::Error
@@ -255,7 +255,7 @@ impl Puller {
             Kind::Url(url) => url.is_live(),
         };
         let duration = || element.query_duration::<gst::ClockTime>().map(Duration::from).or(self.duration);
-        let duration = if live == Some(true) { self.duration } else { duration().filter(|d| !d.is_zero()) };
+        let duration = duration().filter(|d| !d.is_zero());
         let rate = match (u32::try_from(info.fps().numer()), u32::try_from(info.fps().denom())) {
             (Ok(frames @ 1..), Ok(seconds @ 1..)) => Some((frames, seconds)),
             _ => None,

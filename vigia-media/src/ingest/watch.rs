@@ -126,9 +126,8 @@ impl Watcher {
     /// True where no thread reads a file any more although nothing has come: decodebin swallows the error of a demuxer
     /// that fails while it is being plugged in.
     fn is_dead(&self) -> bool {
-        let running = |element: &gst::Element| {
-            element.pads().iter().any(|pad| pad.task_state() == gst::TaskState::Started)
-        };
+        let running =
+            |element: &gst::Element| element.pads().iter().any(|pad| pad.task_state() == gst::TaskState::Started);
         self.pump.delivered().0 == 0 && !self.pipeline.iterate_recurse().into_iter().flatten().any(|e| running(&e))
     }
 
@@ -139,8 +138,11 @@ impl Watcher {
         if !self.pump.activity.is_connected() && idle > connect_timeout {
             return Err(SourceError::Unreachable(format!("{shown}: no answer within {connect_timeout:?}")));
         }
-        if idle > connect_timeout.max(inactivity_timeout) || self.pump.delivered().0 > 0 && idle > inactivity_timeout {
-            return Err(SourceError::Unreachable(format!("{shown}: no picture for {inactivity_timeout:?}")));
+        // The first picture may be some way behind the first data.
+        let first = self.pump.delivered().0 == 0;
+        let limit = if first { inactivity_timeout.max(connect_timeout) } else { inactivity_timeout };
+        if idle > limit {
+            return Err(SourceError::Unreachable(format!("{shown}: no picture for {limit:?}")));
         }
         Ok(())
     }
@@ -161,6 +163,17 @@ impl Watcher {
         }
     }
 
+    /// True for a camera, whose end is a broken connection: what is live and has no duration.
+    fn is_endless(&self) -> bool {
+        match &self.pump.address.kind {
+            Kind::Url(url) => {
+                let camera = url.is_live() == Some(true) || self.pump.seen.holds("multipart/x-mixed-replace");
+                camera && self.pump.info.duration().is_none()
+            }
+            Kind::File(_) | Kind::Test(_) => false,
+        }
+    }
+
     /// The end of the data; is it the end of the video?
     fn at_end(&self) -> Result<(), SourceError> {
         let (shown, (frames, until)) = (&self.pump.address.shown, self.pump.delivered());
@@ -171,6 +184,9 @@ impl Watcher {
         let why = if cut { ": the file is truncated" } else { "" };
         if frames == 0 {
             return Err(SourceError::Undecodable(format!("no picture could be decoded from {shown}{why}")));
+        }
+        if self.is_endless() {
+            return Err(SourceError::Unreachable(format!("{shown}: the other side has ended the stream")));
         }
         let until = until.as_secs_f64();
         match self.pump.info.duration().map(|whole| whole.as_secs_f64()) {

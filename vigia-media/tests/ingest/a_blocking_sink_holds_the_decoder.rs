@@ -1,8 +1,8 @@
 //! A sink that does not return keeps the source from going on; no picture is lost or piled up.
 
-use std::sync::mpsc::sync_channel;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 
 use vigia_core::frame::Frame;
 use vigia_core::source::{Flow, FrameSink, Source as _, SourceError};

@@ -40,18 +40,25 @@ fn serve_file(bytes: Vec<u8>) -> u16 {
             .and_then(|range| range.split('-').next()?.parse::<usize>().ok())
             .filter(|&from| from < bytes.len());
         let (status, range) = match from {
-            Some(from) => ("206 Partial Content", format!("Content-Range: bytes {from}-{}/{1}\r\n", bytes.len() - 1, bytes.len())),
+            Some(from) => {
+                ("206 Partial Content", format!("Content-Range: bytes {from}-{}/{1}\r\n", bytes.len() - 1, bytes.len()))
+            }
             None => ("200 OK", String::new()),
         };
         let body = &bytes[from.unwrap_or(0)..];
-        let head = format!("HTTP/1.1 {status}\r\nAccept-Ranges: bytes\r\n{range}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status}\r\nAccept-Ranges: bytes\r\n{range}Content-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
         let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
     })
 }
 
 fn status(line: &'static str) -> u16 {
     serve(move |_, stream| {
-        let head = format!("HTTP/1.1 {line}\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 {line}\r\nWWW-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
         let _ = stream.write_all(head.as_bytes());
     })
 }
@@ -87,7 +94,10 @@ fn a_camera() {
         let head = b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n";
         let part = format!("--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
         if send(head).is_ok() {
-            while send(part.as_bytes()).and_then(|()| send(&jpeg)).and_then(|()| send(b"\r\n")).is_ok() {}
+            let mut left = if request.contains("GET /short") { 3 } else { u32::MAX };
+            while left > 0 && send(part.as_bytes()).and_then(|()| send(&jpeg)).and_then(|()| send(b"\r\n")).is_ok() {
+                left -= 1;
+            }
         }
     });
     let address = format!("http://user:p%40ss@127.0.0.1:{port}/video");
@@ -101,6 +111,10 @@ fn a_camera() {
     }
     drop(receiver);
     drop(handle);
+    let (count, error) = failure(&address.replace("/video", "/short"));
+    assert!(count > 0, "{error:?}");
+    let SourceError::Unreachable(message) = &error else { panic!("{error:?}") };
+    assert!(message.contains("ended") && !message.contains("p@ss") && !message.contains("p%40ss"), "{message}");
 }
 
 #[test]

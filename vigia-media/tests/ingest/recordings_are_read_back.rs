@@ -54,7 +54,8 @@ fn nothing_is_left_of_one_that_was_given_up() {
 
 #[test]
 fn a_place_that_does_not_exist() {
-    let error = Recorder::create("/no/such/folder/out.mp4".as_ref(), Size::new(64, 48), (10, 1)).expect_err("no folder");
+    let error =
+        Recorder::create("/no/such/folder/out.mp4".as_ref(), Size::new(64, 48), (10, 1)).expect_err("no folder");
     assert!(matches!(&error, SourceError::NotFound(message) if message.contains("/no/such/folder/out")), "{error:?}");
 }
 

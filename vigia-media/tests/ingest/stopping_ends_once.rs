@@ -48,3 +48,26 @@ fn by_the_handle_while_the_sink_waits() {
     drop(receiver);
     drop(handle);
 }
+
+struct Clumsy(std::sync::mpsc::SyncSender<Result<(), SourceError>>);
+
+impl FrameSink for Clumsy {
+    fn frame(&mut self, _: Frame) -> Flow {
+        panic!("a mistake in a sink (this message is part of the test)");
+    }
+
+    fn end(&mut self, outcome: Result<(), SourceError>) {
+        self.0.send(outcome).expect("the test listens");
+    }
+}
+
+#[test]
+fn by_a_sink_that_panics() {
+    let (sender, receiver) = sync_channel(2);
+    let source = Box::new(open("test://?width=64&height=48", IngestOptions::default()).expect("a source"));
+    let handle = source.start(Box::new(Clumsy(sender))).expect("a start");
+    let outcome = receiver.recv_timeout(LONG).expect("an end");
+    assert!(matches!(outcome, Err(SourceError::Library(_))), "{outcome:?}");
+    drop(handle);
+    assert!(receiver.recv().is_err());
+}

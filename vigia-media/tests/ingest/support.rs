@@ -13,7 +13,7 @@ use vigia_core::source::{Flow, FrameSink, Source as _, SourceError, SourceHandle
 use vigia_media::{IngestOptions, MediaSource};
 
 /// Longer than anything here takes on a busy machine.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 /// What a sink was told.
 pub(crate) enum Told {

@@ -226,14 +226,19 @@ impl Side {
     }
 
     /// Padded by whole source pixels to the tensor's shape, then scaled (face-api's `padToSquare`, `resizeBilinear`).
+    ///
+    /// It maps results back by other numbers than it sampled with: boxes of a picture at the top-left by the resized
+    /// side rounded to whole pixels (`NetInput.getReshapedInputDimensions`), landmarks of a centred crop by a padding
+    /// that may end in half a pixel (`FaceLandmark68NetBase.postProcess`).
     fn squared(self, r: f64, align: Align) -> Fitted {
         let scale = 1.0 / r;
-        let padding = match align {
-            Align::TopLeft => 0.0,
-            Align::Centre => ((self.target * scale - self.length) / 2.0 + NEGLIGIBLE).floor().max(0.0),
+        let around = ((self.target * scale - self.length) / 2.0).max(0.0);
+        let (padding, map) = match align {
+            Align::TopLeft => (0.0, (self.length / (self.length * r).round().max(1.0), self.start)),
+            Align::Centre => ((around + NEGLIGIBLE).floor(), (scale, self.start - around)),
         };
         let (offset, end) = (self.start - padding, self.target as usize);
-        Fitted { side: self, scale, offset, map: (scale, offset), origin: 0, end }
+        Fitted { side: self, scale, offset, map, origin: 0, end }
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure>
         batch: overrides.batch.or(Some(best.settings.batch)),
         ..overrides
     };
-    let mut loader = Loader::new(config, settings)?;
+    let mut loader = Loader::with_runtime(loader.runtime().clone(), config, settings);
     let pipeline = Arc::new(loader.detector(&short, &model_config)?);
     let full_path = full_path(&pipeline, &material, time).map_err(failed)?;
 

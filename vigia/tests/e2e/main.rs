@@ -1,0 +1,8 @@
+//! The real program on real files.
+
+mod broken;
+mod commands;
+mod faces;
+mod golden;
+mod support;
+mod video;
