@@ -146,7 +146,10 @@ impl Drop for Batcher {
 
 impl fmt::Debug for Batcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batcher").field("model", &self.spec.id).field("workers", &self.workers.len()).finish()
+        f.debug_struct("Batcher")
+            .field("model", &self.spec.id)
+            .field("workers", &self.workers.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -159,7 +162,8 @@ fn serve(shared: &Shared, factory: &BackendFactory, backend: Box<dyn Backend>) {
         tracing::error!(%failure, "the instance is made anew");
         // The old one goes first: two at once may not fit into the device's memory.
         drop(backend.take());
-        backend = factory().inspect_err(|error| tracing::error!(%error, "no new instance; next try at the next batch")).ok();
+        backend =
+            factory().inspect_err(|error| tracing::error!(%error, "no new instance; next try at the next batch")).ok();
     }
 }
 

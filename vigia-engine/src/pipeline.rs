@@ -74,7 +74,7 @@ impl Pipeline {
         let (stages, model, reply_sender) = (self.stages.clone(), self.detector.spec().id.clone(), sender.clone());
         let reply = move |completed: Completed| {
             if let Some(result) = reply_sender.lock().take() {
-                detected(frame, model, stages, completed, offered, result);
+                detected(frame, model, &stages, completed, offered, result);
             }
         };
         let refused = self.detector.submit(request, Box::new(reply));
@@ -109,7 +109,7 @@ struct Assembly {
 fn detected(
     frame: Arc<Frame>,
     model: ModelId,
-    stages: Arc<[Stage]>,
+    stages: &[Stage],
     completed: Completed,
     offered: Instant,
     result: ResultSender,
@@ -126,7 +126,7 @@ fn detected(
         Ok(detections) => detections,
         Err(error) => return send(result, Err(error)),
     };
-    let crops = crops(&frame, &detections, &stages);
+    let crops = crops(&frame, &detections, stages);
     let assembly = Assembly {
         from_model: vec![None; detections.len()],
         staged: !stages.is_empty(),

@@ -1,4 +1,5 @@
 //! The batcher's behaviour with a scripted model: no engine, no clock.
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

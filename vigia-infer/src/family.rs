@@ -31,7 +31,12 @@ const DEFAULT_SIDE: u32 = 640;
 ///
 /// # Errors
 /// What was seen, and how a manifest describes it.
-pub(crate) fn recognise(id: ModelId, path: &Path, graph: &GraphInfo, manifest: &Manifest) -> Result<Recognised, String> {
+pub(crate) fn recognise(
+    id: ModelId,
+    path: &Path,
+    graph: &GraphInfo,
+    manifest: &Manifest,
+) -> Result<Recognised, String> {
     let input = picture_input(graph)?;
     let dims = |i: usize| input.dims.get(i).copied().flatten();
     let size = input_size(graph, input, &manifest.input)?;
@@ -66,11 +71,18 @@ fn picture_input(graph: &GraphInfo) -> Result<&TensorInfo, String> {
         return Err(format!("it has {} inputs, vigia feeds one picture; {}", graph.inputs.len(), seen(graph)));
     };
     if input.element != "float32" {
-        return Err(format!("its input is {}, vigia feeds float32: export the model with float32 input; {}", input.element, seen(graph)));
+        return Err(format!(
+            "its input is {}, vigia feeds float32: export the model with float32 input; {}",
+            input.element,
+            seen(graph)
+        ));
     }
     let three_channels = input.dims.len() == 4 && input.dims[1].is_none_or(|c| c == 3);
     if !three_channels {
-        return Err(format!("its input is not a picture of shape [batch, 3, height, width] (\"NCHW\"); {}", seen(graph)));
+        return Err(format!(
+            "its input is not a picture of shape [batch, 3, height, width] (\"NCHW\"); {}",
+            seen(graph)
+        ));
     }
     Ok(input)
 }
@@ -90,12 +102,11 @@ fn input_size(graph: &GraphInfo, input: &TensorInfo, manifest: &InputManifest) -
         None => metadata_size(graph),
     };
     let fallback = wished.unwrap_or(Size::new(DEFAULT_SIDE, DEFAULT_SIDE));
-    let size = Size::new(
-        side(input.dims[3]).unwrap_or(fallback.width),
-        side(input.dims[2]).unwrap_or(fallback.height),
-    );
+    let size = Size::new(side(input.dims[3]).unwrap_or(fallback.width), side(input.dims[2]).unwrap_or(fallback.height));
     if manifest.size.is_some() && wished != Some(size) {
-        return Err(format!("the manifest says input.size {fallback}, the graph is made for {size}: leave the key out"));
+        return Err(format!(
+            "the manifest says input.size {fallback}, the graph is made for {size}: leave the key out"
+        ));
     }
     if !(1..=8192).contains(&size.width) || !(1..=8192).contains(&size.height) {
         return Err(format!("an input of {size} pixels: both sides must be from 1 to 8192"));
@@ -122,9 +133,9 @@ fn named_family(graph: &GraphInfo, manifest: &Manifest) -> Result<Option<Family>
     let name = manifest.family.as_ref().or_else(|| graph.metadata.get("vigia.family"));
     let Some(name) = name else { return Ok(None) };
     let known = || Family::ALL.map(Family::as_str).join(", ");
-    Family::from_name(name)
-        .map(Some)
-        .ok_or_else(|| format!("its family is given as \"{name}\", which this version cannot decode; it knows {}", known()))
+    Family::from_name(name).map(Some).ok_or_else(|| {
+        format!("its family is given as \"{name}\", which this version cannot decode; it knows {}", known())
+    })
 }
 
 /// The first family whose outputs these are.
@@ -155,9 +166,7 @@ fn input_spec(family: Family, size: Size, graph: &GraphInfo, manifest: &InputMan
     };
     let unit = 1.0 / 255.0;
     let mut spec = match family {
-        Family::TinyFace => {
-            plain(Channels::Rgb, unit, letterbox(Align::TopLeft, 0.0, true), Scaling::BilinearCorner)
-        }
+        Family::TinyFace => plain(Channels::Rgb, unit, letterbox(Align::TopLeft, 0.0, true), Scaling::BilinearCorner),
         Family::FaceLandmarks68 => {
             plain(Channels::Rgb, unit, letterbox(Align::Centre, 0.0, true), Scaling::BilinearCorner)
         }
@@ -261,11 +270,8 @@ pub(crate) fn seen(graph: &GraphInfo) -> String {
         let shown = tensors.iter().take(12).map(|t| format!("{} {} {}", t.name, t.element, t.shape()));
         shown.collect::<Vec<_>>().join(", ")
     };
-    let mut text = format!("seen: input {}; output {}", list(&graph.inputs), list(&graph.outputs));
-    if let Some(task) = graph.metadata.get("task") {
-        text.push_str(&format!("; task {task}"));
-    }
-    text
+    let task = graph.metadata.get("task").map(|task| format!("; task {task}")).unwrap_or_default();
+    format!("seen: input {}; output {}{task}", list(&graph.inputs), list(&graph.outputs))
 }
 
 fn unknown(path: &Path, graph: &GraphInfo) -> String {

@@ -148,8 +148,8 @@ impl Manifest {
         let Some(path) = [own, shared].into_iter().find(|p| p.is_file()) else {
             return Ok((Self::default(), None));
         };
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| ManifestError::Read { path: path.clone(), source })?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|source| ManifestError::Read { path: path.clone(), source })?;
         let manifest = Self::parse(&text).map_err(|reason| ManifestError::Invalid { path: path.clone(), reason })?;
         Ok((manifest, Some(path)))
     }

@@ -95,9 +95,7 @@ impl Backend for OnnxBackend {
                 out.push(Answer { output, cost: prepared.cost });
             }
         };
-        self.session
-            .run(shape, tensor, read)
-            .map_err(|reason| InferError::Failed { model: model.to_owned(), reason })
+        self.session.run(shape, tensor, read).map_err(|reason| InferError::Failed { model: model.to_owned(), reason })
     }
 }
 

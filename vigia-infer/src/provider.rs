@@ -40,9 +40,8 @@ impl Device {
     /// What to try, in order, before the CPU.
     pub(crate) fn attempts(self) -> &'static [Self] {
         match self {
-            Self::Auto => &[Self::Cuda],
             Self::Cpu => &[],
-            Self::Cuda => &[Self::Cuda],
+            Self::Auto | Self::Cuda => &[Self::Cuda],
             Self::TensorRt => &[Self::TensorRt],
             Self::OpenVino => &[Self::OpenVino],
         }

@@ -1,5 +1,6 @@
 //! Finding and loading ONNX Runtime's shared library.
 
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 
 use ort::environment::Environment;
@@ -48,7 +49,8 @@ impl Runtime {
         let path = path.canonicalize().unwrap_or_else(|_| path.clone());
         let unusable = |reason: String| RuntimeError::Unusable { path: path.clone(), reason };
         let builder = ort::init_from(&path).map_err(|e| unusable(e.to_string()))?;
-        let environment = builder.with_name("vigia").with_telemetry(false).build().map_err(|e| unusable(e.to_string()))?;
+        let environment =
+            builder.with_name("vigia").with_telemetry(false).build().map_err(|e| unusable(e.to_string()))?;
         environment.set_log_level(ort::logging::LogLevel::Error);
         Ok(Self { environment, version: library_version(&path), library: path })
     }
@@ -58,7 +60,7 @@ impl Runtime {
         &self.library
     }
 
-    /// The build that the library says it is, in short.
+    /// The version that the library says it is, such as `1.31.1`.
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -70,13 +72,32 @@ impl Runtime {
 
 impl std::fmt::Debug for Runtime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runtime").field("library", &self.library).field("version", &self.version).finish()
+        f.debug_struct("Runtime")
+            .field("library", &self.library)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
-/// `ORT Build Info: git-branch=rel-1.31.1, git-commit-id=…` → `rel-1.31.1`; the whole text where it looks otherwise.
+/// The version that the library at `path` says it is, such as `1.31.1`; `unknown` where it does not say.
+#[expect(unsafe_code, reason = "ort reads the version, but does not tell it")]
 fn library_version(path: &Path) -> String {
-    let info = ort::info();
-    let branch = info.split("git-branch=").nth(1).and_then(|rest| rest.split(',').next());
-    branch.filter(|b| !b.is_empty()).map_or_else(|| format!("{info} ({})", path.display()), str::to_owned)
+    type GetApiBase = unsafe extern "C" fn() -> *const ort::sys::OrtApiBase;
+    // SAFETY: the caller has just loaded and initialised this very file, so no initialiser runs here.
+    let Ok(library) = (unsafe { libloading::Library::new(path) }) else { return UNKNOWN.to_owned() };
+    // SAFETY: every ONNX Runtime exports the function with this signature; ort has called it already.
+    let Ok(get) = (unsafe { library.get::<GetApiBase>(b"OrtGetApiBase") }) else { return UNKNOWN.to_owned() };
+    // SAFETY: it takes nothing and may be called at any time.
+    let base = unsafe { get() };
+    // SAFETY: it is null or points to a structure that lives as long as the library; null is checked.
+    let Some(base) = (unsafe { base.as_ref() }) else { return UNKNOWN.to_owned() };
+    // SAFETY: as above; it takes nothing.
+    let version = unsafe { (base.GetVersionString)() };
+    if version.is_null() {
+        return UNKNOWN.to_owned();
+    }
+    // SAFETY: it is not null, and a constant string of the library, which ends with a zero byte.
+    unsafe { CStr::from_ptr(version) }.to_string_lossy().into_owned()
 }
+
+const UNKNOWN: &str = "unknown";

@@ -203,11 +203,11 @@ impl TuningFile {
 
 /// Names a model's content, the engine, the device and the machine.
 pub(crate) fn key(model: &[u8], runtime: &Runtime, device: Device) -> String {
-    let digest = Sha256::digest(model);
-    let hash: String = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let hash = Sha256::digest(model).iter().take(8).fold(0u64, |hash, &byte| hash << 8 | u64::from(byte));
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = info.lines().find_map(|l| l.strip_prefix("model name")).map_or("", |l| l.trim_start_matches([' ', '\t', ':']));
-    format!("{hash} | {} | {device} | {} x {} {cpu}", runtime.version(), cores(), std::env::consts::ARCH)
+    let cpu =
+        info.lines().find_map(|l| l.strip_prefix("model name")).map_or("", |l| l.trim_start_matches([' ', '\t', ':']));
+    format!("{hash:016x} | {} | {device} | {} x {} {cpu}", runtime.version(), cores(), std::env::consts::ARCH)
 }
 
 #[cfg(test)]

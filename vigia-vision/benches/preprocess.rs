@@ -27,7 +27,7 @@ fn image(format: PixelFormat, width: u32, height: u32) -> Image {
     for index in 0..format.planes() {
         let (row, rows) = format.plane_size(index, size);
         strides[index] = row;
-        planes[index] = (0..row * rows).map(|i| (i * 2_654_435_761 >> 7) as u8).collect();
+        planes[index] = (0..row * rows).map(|i| ((i * 2_654_435_761) >> 7) as u8).collect();
     }
     Image::new(format, size, strides, Colour::default(), Arc::new(Planes(planes))).expect("the planes are made for it")
 }

@@ -1,6 +1,11 @@
 //! The preprocessor against OpenCV: at most one level apart for the same convention.
 //!
 //! `fixtures/opencv.py` wrote what OpenCV makes of the pictures that [`picture`] repeats here.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a fixture that cannot be read fails the test, and how near it came is worth a line"
+)]
 
 use std::sync::Arc;
 

@@ -106,6 +106,10 @@ fn kind_of(path: Option<&Path>) -> Kind {
     }
 }
 
+/// Told about each video as it starts.
+#[cfg(feature = "gstreamer")]
+pub type OnVideo = Arc<dyn Fn(&Arc<str>, vigia_media::MediaInfo) + Send + Sync>;
+
 /// What is needed to open inputs.
 #[derive(Clone)]
 pub struct Opener {
@@ -120,7 +124,7 @@ pub struct Opener {
     pub ingest: vigia_media::IngestOptions,
     /// Told about each video as it starts.
     #[cfg(feature = "gstreamer")]
-    pub on_video: Arc<dyn Fn(&Arc<str>, vigia_media::MediaInfo) + Send + Sync>,
+    pub on_video: OnVideo,
 }
 
 impl Opener {
@@ -158,7 +162,9 @@ impl Opener {
         let length = std::fs::metadata(path).map_err(|e| format!("the file cannot be read: {e}"))?.len();
         if length > self.max_bytes {
             let limit = self.max_bytes;
-            return Err(format!("the file has {length} bytes, more than {limit}: raise limits.body in the configuration"));
+            return Err(format!(
+                "the file has {length} bytes, more than {limit}: raise limits.body in the configuration"
+            ));
         }
         let bytes = std::fs::read(path).map_err(|e| format!("the file cannot be read: {e}"))?;
         let image = self.decoder.decode(&bytes, self.cover).map_err(|e| e.to_string())?;

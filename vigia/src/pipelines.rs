@@ -207,8 +207,7 @@ impl Loader {
             made.instance().map_err(failed)
         });
         let settings = model.settings();
-        let policy =
-            BatchPolicy { max_batch: settings.batch, queue: self.config.limits.queue, linger: Duration::ZERO };
+        let policy = BatchPolicy { max_batch: settings.batch, queue: self.config.limits.queue, linger: Duration::ZERO };
         let batcher = Arc::new(Batcher::start(model.spec(), &factory, settings.instances, policy)?);
         let running = Running { model, batcher };
         self.running.insert(name.to_owned(), running.clone());

@@ -123,7 +123,7 @@ impl DetectionWire {
     fn new(detection: &Detection, label: &dyn Fn(u32) -> String) -> Self {
         let Detection { class_id, confidence, bbox, keypoints, landmarks } = detection;
         let keypoint = |k: &vigia_core::detection::Keypoint| {
-            let [x, y] = pair(&k.point);
+            let [x, y] = pair(k.point);
             KeypointWire { x, y, confidence: k.confidence.map(share) }
         };
         let source = landmarks.as_ref().map(|(_, source)| *source);
@@ -134,7 +134,7 @@ impl DetectionWire {
             confidence: share(*confidence),
             bbox: BoxWire::from(bbox),
             keypoints: keypoints.iter().map(keypoint).collect(),
-            landmarks: points.map(|(landmarks, _)| landmarks.points.iter().map(pair).collect()),
+            landmarks: points.map(|(landmarks, _)| landmarks.points.iter().copied().map(pair).collect()),
             landmarks_source: source.map(LandmarksSource::as_str),
         }
     }
@@ -185,7 +185,7 @@ fn ms(duration: Duration) -> f64 {
     round(duration.as_secs_f64() * 1000.0, 1000.0)
 }
 
-fn pair(point: &Point) -> [f64; 2] {
+fn pair(point: Point) -> [f64; 2] {
     [pixel(point.x), pixel(point.y)]
 }
 
@@ -207,7 +207,11 @@ mod tests {
             frame: vigia_testkit::frame("door", 3),
             model: ModelId::new("tiny-face"),
             detections: vec![face, plain],
-            timing: Timing { queue: Duration::from_micros(400), total: Duration::from_micros(8_800), ..Timing::default() },
+            timing: Timing {
+                queue: Duration::from_micros(400),
+                total: Duration::from_micros(8_800),
+                ..Timing::default()
+            },
             batch: BatchInfo { size: 3, position: 1 },
         }
     }

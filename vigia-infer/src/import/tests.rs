@@ -170,9 +170,6 @@ fn real_package() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    #[expect(clippy::print_stderr, reason = "a skipped test must say so")]
-    {
-        eprintln!("skipped: no face-api package; run scripts/setup.sh, or set VIGIA_FACE_API to its `model` folder");
-    }
+    eprintln!("skipped: no face-api package; run scripts/setup.sh, or set VIGIA_FACE_API to its `model` folder");
     None
 }

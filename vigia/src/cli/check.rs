@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::output::{self, Failure};
-use crate::config::Config;
+use crate::config::{Config, PipelineConfig, StageConfig};
 use crate::pipelines::{Loader, Overrides};
 
 /// The arguments.
@@ -15,6 +15,16 @@ pub(super) struct CheckArgs {
     /// The configuration
     #[arg(value_name = "FILE")]
     file: PathBuf,
+}
+
+/// `tiny-face -> [face, from 24 px] face-landmarks-68`
+fn drawing(pipeline: &PipelineConfig) -> String {
+    let stage = |stage: &StageConfig| {
+        let classes = if stage.classes.is_empty() { "all".to_owned() } else { stage.classes.join(", ") };
+        format!("[{classes}, from {} px] {}", stage.min_size, stage.model)
+    };
+    let stages = pipeline.stages.iter().map(stage);
+    [pipeline.detect.model.clone()].into_iter().chain(stages).collect::<Vec<_>>().join(" -> ")
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
@@ -37,12 +47,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
         report(format!("model {name}"), said.map_err(|e| e.to_string()));
     }
     for (name, pipeline) in &config.pipelines {
-        let mut drawing = pipeline.detect.model.clone();
-        for stage in &pipeline.stages {
-            let classes = if stage.classes.is_empty() { "all".to_owned() } else { stage.classes.join(", ") };
-            drawing.push_str(&format!(" -> [{classes}, from {} px] {}", stage.min_size, stage.model));
-        }
-        let outcome = loader.pipeline(name).map(|_running| drawing).map_err(|e| e.to_string());
+        let outcome = loader.pipeline(name).map(|_running| drawing(pipeline)).map_err(|e| e.to_string());
         report(format!("pipeline {name}"), outcome);
     }
     Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })

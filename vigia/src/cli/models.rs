@@ -95,7 +95,11 @@ fn list(config: Config, as_json: bool) -> Result<ExitCode, Failure> {
                 Ok(model) => {
                     let spec = model.spec();
                     let (family, size, settings) = (spec.family, spec.input.size, model.settings());
-                    format!("{name:<20} {family:<18} {size:>9}  {:>3} classes  {}: {settings}", spec.labels.len(), model.device())
+                    format!(
+                        "{name:<20} {family:<18} {size:>9}  {:>3} classes  {}: {settings}",
+                        spec.labels.len(),
+                        model.device()
+                    )
                 }
                 Err(error) => format!("{name:<20} not usable: {}", error.split(';').next().unwrap_or(error)),
             });
@@ -152,7 +156,10 @@ fn print_inspection(model: &Model) {
     row("file", model.path().display().to_string());
     row("manifest", model.manifest().map_or_else(|| "none".to_owned(), |m| m.display().to_string()));
     row("family", spec.family.to_string());
-    row("input", format!("{}, {}, {}, {}", input.size, channels(input.channels), fit(input.fit), scaling(input.scaling)));
+    row(
+        "input",
+        format!("{}, {}, {}, {}", input.size, channels(input.channels), fit(input.fit), scaling(input.scaling)),
+    );
     row("normalised", format!("(pixel - {:?}) x {:?}", input.mean, input.scale));
     let few: Vec<&str> = spec.labels.iter().take(6).map(String::as_str).collect();
     let dots = if spec.labels.len() > few.len() { ", ..." } else { "" };

@@ -1,7 +1,7 @@
 //! Numbers as people write them: `20MB`, `50M`, `256`.
 
 use serde::Deserialize as _;
-use serde::de::{Deserializer, Error};
+use serde::de::{Deserializer, Error as _};
 
 /// `20MB`, `512kB`, `1GB` or plain bytes; units are powers of 1000.
 pub(super) fn bytes<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
@@ -38,7 +38,10 @@ mod tests {
 
     #[test]
     fn numbers_as_people_write_them() {
-        assert_eq!(["20M", "3k", "256", "1G", "7 M"].map(parse), [20_000_000, 3_000, 256, 1_000_000_000, 7_000_000].map(Some));
+        assert_eq!(
+            ["20M", "3k", "256", "1G", "7 M"].map(parse),
+            [20_000_000, 3_000, 256, 1_000_000_000, 7_000_000].map(Some)
+        );
         assert_eq!(["", "M", "2.5M", "-1", "20MM", "99999999999G"].map(parse), [None; 6]);
     }
 }

@@ -27,8 +27,7 @@ fn run_between_good_ones(folder: &Path, files: &[PathBuf]) -> Run {
     arguments.extend(files.iter().map(|f| text(f)));
     arguments.push(text(&last));
     let run = vigia(&arguments);
-    let sources: Vec<String> =
-        run.lines().iter().map(|l| l["source"].as_str().expect("a source").to_owned()).collect();
+    let sources: Vec<String> = run.lines().iter().map(|l| l["source"].as_str().expect("a source").to_owned()).collect();
     assert_eq!(sources.first().map(String::as_str), Some(text(&first)), "{}", run.stderr);
     assert_eq!(sources.last().map(String::as_str), Some(text(&last)), "{}", run.stderr);
     run
@@ -154,7 +153,11 @@ fn a_missing_library_says_how_to_get_one() {
         c.env("ORT_DYLIB_PATH", "nowhere/libonnxruntime.so");
     });
     assert_eq!(run.status, 1);
-    assert!(run.stderr.contains("nowhere/libonnxruntime.so") && run.stderr.contains("scripts/setup.sh"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("nowhere/libonnxruntime.so") && run.stderr.contains("scripts/setup.sh"),
+        "{}",
+        run.stderr
+    );
     let run = crate::support::vigia_with(&["detect", "x.jpg"], |c| {
         c.env("ORT_DYLIB_PATH", root().join("Cargo.toml"));
     });

@@ -132,7 +132,8 @@ fn a_configured_pipeline_is_used() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("vigia.yaml");
-    let config = "models: {strict: {path: tiny-face.onnx, confidence: 0.84}}\npipelines: {few: {detect: {model: strict}}}";
+    let config =
+        "models: {strict: {path: tiny-face.onnx, confidence: 0.84}}\npipelines: {few: {detect: {model: strict}}}";
     std::fs::write(&file, config).expect("written");
     let run = vigia(&["--config", text(&file), "detect", "--pipeline", "few", ".vigia/samples/sample6.jpg"]);
     assert_eq!(run.status, 0, "{}", run.stderr);

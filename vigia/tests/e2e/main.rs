@@ -1,4 +1,5 @@
 //! The real program on real files.
+#![expect(clippy::print_stderr, reason = "a test says what it skipped")]
 
 mod broken;
 mod commands;

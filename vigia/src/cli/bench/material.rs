@@ -21,7 +21,11 @@ pub(super) struct Material {
 }
 
 enum Content {
-    Picture { bytes: Arc<[u8]>, decoder: Arc<PictureDecoder>, cover: Cover },
+    Picture {
+        bytes: Arc<[u8]>,
+        decoder: Arc<PictureDecoder>,
+        cover: Cover,
+    },
     #[cfg(feature = "gstreamer")]
     Video,
 }
@@ -41,7 +45,9 @@ impl Material {
             #[cfg(feature = "gstreamer")]
             Some(Kind::Video) => Ok(Self { name: Arc::from(input), content: Content::Video }),
             #[cfg(not(feature = "gstreamer"))]
-            Some(Kind::Video) => Err(format!("{input}: this vigia was built without GStreamer and reads pictures only")),
+            Some(Kind::Video) => {
+                Err(format!("{input}: this vigia was built without GStreamer and reads pictures only"))
+            }
             Some(Kind::Unusable(reason)) => Err(format!("{}: {reason}", inputs::shown(input))),
             None => Err(format!("{}: nothing there", inputs::shown(input))),
         }
@@ -170,7 +176,10 @@ mod video {
     }
 
     /// Plays the video until `use_frames` has enough.
-    fn play<R>(name: &Arc<str>, use_frames: impl FnOnce(Receiver<Result<Frame, SourceError>>) -> R) -> Result<R, String> {
+    fn play<R>(
+        name: &Arc<str>,
+        use_frames: impl FnOnce(Receiver<Result<Frame, SourceError>>) -> R,
+    ) -> Result<R, String> {
         let source = MediaSource::open(name, stream(name), IngestOptions::default()).map_err(|e| e.to_string())?;
         let (frames, receiver) = sync_channel(4);
         let handle = Box::new(source).start(Box::new(Sink { frames })).map_err(|e| e.to_string())?;

@@ -63,7 +63,10 @@ impl Report {
         let mut text = String::new();
         let mut line = |l: String| writeln!(text, "{l}").expect("a string takes all");
         let (family, size, device) = (self.family, self.input_size, self.device);
-        line(format!("{} ({family}, {size}) on {device}, {} cores, ONNX Runtime {}", self.model, self.cores, self.library));
+        line(format!(
+            "{} ({family}, {size}) on {device}, {} cores, ONNX Runtime {}",
+            self.model, self.cores, self.library
+        ));
         line(format!("input: {}\n", self.input));
         line("engine alone        pictures/s".to_owned());
         for m in &self.engine {
@@ -84,11 +87,18 @@ impl Report {
             line(format!("  {step:<19} {:>9.3}", ms(time)));
         }
         let FullPath { images_per_second, p50, p99, results } = self.full_path;
-        line(format!("\nfull path   {images_per_second:>7.1} pictures/s over {results}, p50 {:.1} ms, p99 {:.1} ms", ms(p50), ms(p99)));
+        line(format!(
+            "\nfull path   {images_per_second:>7.1} pictures/s over {results}, p50 {:.1} ms, p99 {:.1} ms",
+            ms(p50),
+            ms(p99)
+        ));
         line(format!("limit       {:>7.1} pictures/s = cores / (cores / engine + decode + 0.4 ms)", self.limit));
         line(format!("ratio       {:>7.3}", self.ratio()));
         let s = self.best.settings;
-        line(format!("\nremembered for this machine: instances {}, threads {}, batch {}", s.instances, s.threads, s.batch));
+        line(format!(
+            "\nremembered for this machine: instances {}, threads {}, batch {}",
+            s.instances, s.threads, s.batch
+        ));
         text.trim_end().to_owned()
     }
 

@@ -25,15 +25,12 @@ impl Progress {
             self.in_video = true;
             self.bar.reset();
             self.bar.set_message(name.to_owned());
-            match frames {
-                Some(frames) => {
-                    self.bar.set_length(frames);
-                    self.bar.set_style(style(FRAMES));
-                }
-                None => {
-                    self.bar.unset_length();
-                    self.bar.set_style(style(LIVE));
-                }
+            if let Some(frames) = frames {
+                self.bar.set_length(frames);
+                self.bar.set_style(style(FRAMES));
+            } else {
+                self.bar.unset_length();
+                self.bar.set_style(style(LIVE));
             }
         }
         self.bar.inc(1);

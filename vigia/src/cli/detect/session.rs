@@ -6,9 +6,9 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, LineWriter, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "gstreamer")]
 use std::sync::{Mutex, PoisonError};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use vigia_core::model::ModelSpec;
@@ -69,8 +69,8 @@ impl Session {
         let json: Option<Box<dyn Write>> = match args.json.as_deref() {
             Some(path) if path.as_os_str() == "-" => Some(Box::new(io::stdout())),
             Some(path) => {
-                let file = File::create(path)
-                    .map_err(|e| failed(format!("{} cannot be written: {e}", path.display())))?;
+                let file =
+                    File::create(path).map_err(|e| failed(format!("{} cannot be written: {e}", path.display())))?;
                 Some(Box::new(file))
             }
             None if copies.is_none() => Some(Box::new(io::stdout())),
@@ -81,7 +81,6 @@ impl Session {
         let handler = move || {
             // The first one finishes what is under way, the second one does not wait for it.
             if flag.swap(true, Ordering::Relaxed) {
-                #[expect(clippy::exit, reason = "the user asked twice")]
                 std::process::exit(i32::from(INTERRUPTED));
             }
         };
@@ -138,7 +137,8 @@ impl Session {
             if let Err(error) = written.and_then(|()| json.write_all(b"\n")) {
                 // Whoever read has enough (`vigia detect … | head`): that is no failure.
                 let quiet = error.kind() == io::ErrorKind::BrokenPipe;
-                self.broken = Some(if quiet { String::new() } else { format!("the results cannot be written: {error}") });
+                self.broken =
+                    Some(if quiet { String::new() } else { format!("the results cannot be written: {error}") });
                 return;
             }
         }
