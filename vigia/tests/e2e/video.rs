@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{is_set_up, root, shared, text, vigia};
+use crate::support::{is_set_up, shared, text, vigia};
 
 fn frame_ids(lines: &[Value]) -> Vec<u64> {
     lines.iter().map(|l| l["frame_id"].as_u64().expect("a frame id")).collect()
@@ -41,7 +41,9 @@ fn an_annotated_copy_is_a_video_with_the_same_frames() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let run = vigia(&["detect", "test://?width=320&height=240&frames=40", "--save", text(folder.path())]);
-    assert_eq!((run.status, run.stdout.as_str(), run.stderr.as_str()), (0, "", ""));
+    // libopenh264 itself writes a line of its own at the end of some recordings.
+    let said: Vec<&str> = run.stderr.lines().filter(|l| !l.starts_with("[OpenH264]")).collect();
+    assert_eq!((run.status, run.stdout.as_str(), said), (0, "", Vec::new()));
     let copies: Vec<_> = std::fs::read_dir(folder.path()).expect("made").map(|e| e.expect("readable").path()).collect();
     let [copy] = copies.as_slice() else { panic!("one copy, not {copies:?}") };
     let again = vigia(&["detect", "--model", "tiny-face", text(copy)]);
@@ -117,5 +119,4 @@ fn all_frames_of_a_real_video() {
     let people = |l: &&Value| l["detections"].as_array().expect("detections").iter().any(|d| d["class"] == "person");
     let with_people = lines.iter().filter(people).count();
     assert!(with_people > 150, "a person walks through most of it, seen in {with_people} of {}", lines.len());
-    let _ = root();
 }
