@@ -68,7 +68,9 @@ pub(super) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure>
     let time = Duration::from_secs_f64(args.seconds);
 
     let engine = engine_alone(&model, time / 2);
-    let Some(best) = best(&engine) else { return Err(failed("the engine ran in no way that was tried".to_owned())) };
+    let Some(best) = tuning::choose(model.spec(), model.device(), &engine) else {
+        return Err(failed("the engine ran in no way that was tried".to_owned()));
+    };
     model.remember(best).map_err(|e| failed(format!("the measurement cannot be written down: {e}")))?;
     let steps = steps(&model, &material, time).map_err(failed)?;
     // A fresh load takes what was just measured, unless the arguments say otherwise.
@@ -135,10 +137,6 @@ fn engine_alone(model: &Model, slice: Duration) -> Vec<Measured> {
             Some(Measured { settings, images_per_second })
         })
         .collect()
-}
-
-fn best(engine: &[Measured]) -> Option<Measured> {
-    engine.iter().copied().max_by(|a, b| a.images_per_second.total_cmp(&b.images_per_second))
 }
 
 /// What each step costs on one thread, nothing else running.

@@ -9,14 +9,14 @@ use std::ops::Range;
 pub(super) struct Rust {
     /// The lines with comments and the contents of texts as blanks, so that positions stay.
     code: Vec<String>,
-    /// For every attribute, as written: the lines of what it stands on, from 0, the attribute's own included.
+    /// For every attribute, in code's form: the lines of what it stands on, from 0, the attribute's own included.
     attributes: Vec<(String, Range<usize>)>,
 }
 
 impl Rust {
     pub(super) fn new(source: &str) -> Self {
         let masked = mask(source);
-        let attributes = attributes(source, &masked);
+        let attributes = attributes(&masked);
         let code = String::from_utf8_lossy(&masked).lines().map(str::to_owned).collect();
         Self { code, attributes }
     }
@@ -162,9 +162,10 @@ fn character_end(source: &str, quote: usize) -> Option<usize> {
     characters.next().filter(|(_, second)| *second == '\'').map(|(at, _)| quote + 1 + at)
 }
 
-/// Every attribute as written, with the lines of what it stands on.
-fn attributes(source: &str, masked: &[u8]) -> Vec<(String, Range<usize>)> {
-    let line = |at: usize| masked[..at.min(masked.len())].iter().filter(|byte| **byte == b'\n').count();
+/// Every attribute, with the lines of what it stands on.
+fn attributes(masked: &[u8]) -> Vec<(String, Range<usize>)> {
+    let ends: Vec<usize> = masked.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at).collect();
+    let line = |at: usize| ends.partition_point(|end| *end < at);
     let mut found = Vec::new();
     for (at, _) in masked.iter().enumerate().filter(|(_, byte)| **byte == b'#') {
         let whole_file = masked[at + 1..].starts_with(b"![");
@@ -175,7 +176,7 @@ fn attributes(source: &str, masked: &[u8]) -> Vec<(String, Range<usize>)> {
         // An inner attribute covers what is around it: all of the file, as written here.
         let lines =
             if whole_file { 0..line(masked.len()) + 1 } else { line(at)..line(item_end(masked, end).max(1) - 1) + 1 };
-        found.push((String::from_utf8_lossy(&source.as_bytes()[at..end]).into_owned(), lines));
+        found.push((String::from_utf8_lossy(&masked[at..end]).into_owned(), lines));
     }
     found
 }
@@ -204,12 +205,19 @@ fn item_end(masked: &[u8], from: usize) -> usize {
             b'#' if masked[at + 1..].starts_with(b"[") => at = closed(masked, at + 1),
             b'(' | b'[' => at = closed(masked, at),
             b'{' => return closed(masked, at),
-            b';' | b',' => return at + 1,
+            b';' => return at + 1,
+            b',' if !is_item(&masked[from..at]) => return at + 1,
             b')' | b']' | b'}' => return at,
             _ => at += 1,
         }
     }
     masked.len()
+}
+
+/// Whether this is the beginning of an item, which a comma does not end: it stands between generics or bounds.
+fn is_item(start: &[u8]) -> bool {
+    let start = String::from_utf8_lossy(start);
+    ["fn", "impl", "struct", "enum", "union", "trait", "type"].iter().any(|keyword| has_word(&start, keyword))
 }
 
 #[cfg(test)]

@@ -72,9 +72,10 @@ impl Tree {
     /// Whether a file or a folder of the repository has this path.
     pub(super) fn holds(&self, path: &str) -> bool {
         path.is_empty()
-            || self.files.iter().any(|file| {
-                file.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            })
+            || self
+                .files
+                .iter()
+                .any(|file| file.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 
     /// The Rust sources.

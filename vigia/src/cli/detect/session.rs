@@ -168,7 +168,9 @@ impl Session {
     fn failed(&mut self, name: &str, error: &str) {
         self.failures += 1;
         let name = inputs::shown(name);
-        self.progress.suspend(|| output::error(&format!("{name}: {error}")));
+        // What the media library says names the address already.
+        let line = if error.starts_with(&name) { error.to_owned() } else { format!("{name}: {error}") };
+        self.progress.suspend(|| output::error(&line));
     }
 
     /// Closes what is open, and says how it went.

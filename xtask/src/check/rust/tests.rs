@@ -32,7 +32,10 @@ fn a_test_item_ends_where_it_ends() {
     let rust = Rust::new("#[cfg(all(test, unix))]\nfn f(a: [u8; 2]) {\n}\n#[cfg(test)]\nmod tests;\nfn g() {}\n");
     assert_eq!(rust.product().map(|(number, _)| number).collect::<Vec<_>>(), [6]);
     assert_eq!(Rust::new("#[cfg(not(test))]\nfn f() {}").tests().count(), 0);
-    assert_eq!(Rust::new("#[cfg(feature = \"test-kit\")]\nfn f() {}\n#[cfg(testing)]\nfn g() {}").tests().count(), 1);
+    assert_eq!(Rust::new("#[cfg(feature = \"test-kit\")]\nfn f() {}\n#[cfg(testing)]\nfn g() {}").tests().count(), 0);
+    let rust =
+        Rust::new("#[cfg(test)]\nfn f<A, B>(a: A)\nwhere\n  A: X,\n{\n}\nstruct S {\n#[cfg(test)]\na: u8,\nb: u8 }");
+    assert_eq!(rust.product().map(|(number, _)| number).collect::<Vec<_>>(), [7, 10]);
 }
 
 #[test]
