@@ -2,7 +2,6 @@
 
 #[cfg(feature = "onnx")]
 mod bench;
-#[cfg(feature = "onnx")]
 mod check;
 #[cfg(feature = "onnx")]
 mod detect;
@@ -16,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(feature = "onnx")]
 use crate::config::Config;
 use output::Failure;
 
@@ -34,7 +34,6 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-#[cfg_attr(not(feature = "onnx"), expect(clippy::empty_enums, reason = "every command needs the engine"))]
 enum Command {
     /// Detect objects in pictures, videos, folders and stream addresses
     #[cfg(feature = "onnx")]
@@ -47,7 +46,6 @@ enum Command {
     #[command(subcommand)]
     Models(models::ModelsCommand),
     /// Check a configuration file, its models included
-    #[cfg(feature = "onnx")]
     Check(check::CheckArgs),
 }
 
@@ -65,6 +63,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    #[cfg(feature = "onnx")]
     let config = match &cli.config {
         Some(path) => Config::load(path).map_err(|e| Failure::Usage(e.to_string()))?,
         None => Config::default(),
@@ -76,7 +75,6 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Bench(args) => bench::run(&args, config),
         #[cfg(feature = "onnx")]
         Command::Models(command) => models::run(&command, config),
-        #[cfg(feature = "onnx")]
         Command::Check(args) => check::run(&args),
     }
 }

@@ -1,7 +1,6 @@
 //! In steady state no frame-sized memory is allocated per frame: planes are borrowed, tensors and pictures are pooled.
 //!
 //! Counted is what Rust code allocates. The C libraries' share shows in page faults: docs/performance.md.
-#![expect(clippy::print_stderr, reason = "a test says what it skipped and what it saw")]
 
 use std::alloc::System;
 use std::path::{Path, PathBuf};

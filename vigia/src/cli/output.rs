@@ -7,6 +7,7 @@ use std::process::ExitCode;
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// What was typed or configured is wrong: status 2.
+    #[cfg_attr(not(feature = "onnx"), expect(dead_code, reason = "only commands that run models are given names"))]
     Usage(String),
     /// What was to be done failed: status 1.
     Failed(String),
@@ -40,7 +41,6 @@ pub(crate) fn error(message: &str) {
 }
 
 /// A line on standard output.
-#[cfg(feature = "onnx")]
 pub(crate) fn line(text: &str) {
     println!("{text}");
 }

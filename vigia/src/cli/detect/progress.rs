@@ -1,8 +1,9 @@
 //! The progress bar of `vigia detect`: on a terminal only, on standard error.
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// Counts pictures, and frames of the video that is under way.
 pub(super) struct Progress {
@@ -58,10 +59,15 @@ impl Progress {
     }
 }
 
-const PICTURES: &str = "{bar:32} {pos}/{len} inputs, {per_sec}, {eta} left";
-const FRAMES: &str = "{bar:32} {pos}/{len} frames, {per_sec}, {eta} left  {msg}";
-const LIVE: &str = "{spinner} {pos} frames, {per_sec}, {elapsed}  {msg}";
+const PICTURES: &str = "{bar:32} {pos}/{len} inputs, {rate} per second, {eta} left";
+const FRAMES: &str = "{bar:32} {pos}/{len} frames, {rate} fps, {eta} left  {msg}";
+const LIVE: &str = "{spinner} {pos} frames, {rate} fps, {elapsed}  {msg}";
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_never| ProgressStyle::default_bar())
+    let rate = |state: &ProgressState, out: &mut dyn Write| {
+        // A terminal that takes no text is not worth a word.
+        let _written = write!(out, "{:.1}", state.per_sec());
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_never| ProgressStyle::default_bar());
+    style.with_key("rate", rate)
 }
