@@ -55,6 +55,14 @@ pub enum InferError {
     /// The part of the picture to look at is empty.
     #[error("the crop has no pixels inside the picture")]
     EmptyCrop,
+    /// Too many requests wait already; this one was not taken. Trying again later helps.
+    #[error("model {model}: {waiting} requests wait already, the queue is full")]
+    QueueFull {
+        /// Which model.
+        model: String,
+        /// How many wait.
+        waiting: usize,
+    },
     /// The engine failed on this batch.
     #[error("model {model}: {reason}")]
     Failed {

@@ -31,18 +31,9 @@ pub struct Completed {
     pub batch: BatchInfo,
 }
 
-/// Called once with what became of a request, on the model's thread: it must not block.
+/// Called exactly once with what became of a request, on the model's thread or, when it is refused, on the caller's: it
+/// must not block.
 pub type Reply = Box<dyn FnOnce(Completed) + Send>;
-
-/// The queue is full; the request was not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("model {model}: {waiting} requests wait already, the queue is full")]
-pub struct QueueFull {
-    /// Which model.
-    pub model: ModelId,
-    /// How many wait.
-    pub waiting: usize,
-}
 
 struct Job {
     request: Request,
@@ -103,24 +94,25 @@ impl Batcher {
 
     /// Requests that can run at the same time: instances × batch.
     pub fn capacity(&self) -> usize {
-        self.workers.len() * self.shared.state.lock().queue.policy().max_batch
+        self.workers.len() * self.policy().max_batch
     }
 
-    /// Queues a request; `reply` is called when it ran.
-    ///
-    /// # Errors
-    /// When the queue is full; `reply` is then not called.
-    pub fn submit(&self, request: Request, reply: Reply) -> Result<(), QueueFull> {
+    /// How batches are formed.
+    pub fn policy(&self) -> BatchPolicy {
+        self.shared.state.lock().queue.policy()
+    }
+
+    /// Queues a request; `reply` is called when it ran, or at once with [`InferError::QueueFull`].
+    pub fn submit(&self, request: Request, reply: Reply) {
         let owner = request.frame.stream.clone();
         let mut state = self.shared.state.lock();
         let waiting = state.queue.len();
         let pushed = state.queue.push(owner, Job { request, reply }, Instant::now());
         drop(state);
-        if pushed.is_err() {
-            return Err(QueueFull { model: self.shared.model.clone(), waiting });
+        match pushed {
+            Ok(()) => _ = self.shared.changed.notify_one(),
+            Err(job) => refuse(job, InferError::QueueFull { model: self.shared.model.to_string(), waiting }),
         }
-        self.shared.changed.notify_one();
-        Ok(())
     }
 
     /// Queues a request that is part of one that was admitted before, whatever the bound of the queue.
@@ -139,7 +131,7 @@ impl Drop for Batcher {
         // Only threads that could not get a new instance leave anything behind.
         let left = self.shared.state.lock().queue.drain();
         for job in left {
-            refuse(job, &InferError::Shutdown { model: self.shared.model.to_string() });
+            refuse(job, InferError::Shutdown { model: self.shared.model.to_string() });
         }
     }
 }
@@ -238,7 +230,7 @@ fn run_batch(
     outcome.or_else(|error| if matches!(error, InferError::Panicked { .. }) { Err(error) } else { Ok(()) })
 }
 
-fn refuse(job: Job, error: &InferError) {
-    let answer = Answer { output: Err(error.clone()), cost: Cost::default() };
+fn refuse(job: Job, error: InferError) {
+    let answer = Answer { output: Err(error), cost: Cost::default() };
     (job.reply)(Completed { answer, queued: Duration::ZERO, batch: BatchInfo { size: 1, position: 1 } });
 }

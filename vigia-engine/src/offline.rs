@@ -2,10 +2,10 @@
 //!
 //! A reading thread hands pictures to a pool that decodes them and starts videos one by one; each picture or frame gets
 //! its place in an ordered window. The caller takes results from the front of the window. A full window holds the
-//! reader, and with it the video's decoder.
+//! reader, and with it a file's decoder. A live source is never held up: what finds the window full is skipped, counted.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -45,6 +45,16 @@ pub struct OfflineOptions {
     pub window: usize,
 }
 
+impl OfflineOptions {
+    /// A window in which each instance of the detector finds its next batch waiting while it runs one; more would only
+    /// hold memory. What is under way always fits into the detector's queue: one request may be at each end of the window.
+    pub fn window_for(pipeline: &Pipeline, decoders: usize) -> usize {
+        let detector = pipeline.detector();
+        let queue = detector.policy().queue;
+        (detector.capacity() * 2 + decoders).min(queue.saturating_sub(2)).max(1)
+    }
+}
+
 /// What happened, in the order of the inputs.
 #[derive(Debug)]
 pub enum Event {
@@ -52,6 +62,8 @@ pub enum Event {
     Result(Box<FrameResult>),
     /// A picture, a frame or the rest of a video could not be done.
     Failed(String),
+    /// So many frames of a live source came while the models were busy, and were left out.
+    Skipped(u64),
     /// An input is over; nothing more comes from it.
     Done,
 }
@@ -61,6 +73,7 @@ enum Place {
     Decoding(oneshot::Receiver<Result<ResultReceiver, String>>),
     Running(ResultReceiver),
     Failed(String),
+    Skipped(u64),
     Done,
 }
 
@@ -100,6 +113,7 @@ fn take(places: &Receiver<(Arc<str>, Place)>, on_event: &mut impl FnMut(&Arc<str
         let event = match place {
             Place::Done => Event::Done,
             Place::Failed(error) => Event::Failed(error),
+            Place::Skipped(frames) => Event::Skipped(frames),
             Place::Running(receiver) => outcome(receiver),
             Place::Decoding(receiver) => match receiver.blocking_recv() {
                 Ok(Ok(running)) => outcome(running),
@@ -140,7 +154,11 @@ fn read(
             let pipeline = pipeline.clone();
             decoders.run(move || {
                 let offered = Instant::now();
-                let running = decode().and_then(|frame| submit(&pipeline, frame, options.thresholds, offered));
+                let running = decode().map(|frame| {
+                    let (result, running) = oneshot::channel();
+                    pipeline.submit(Arc::new(frame), options.thresholds, offered, result);
+                    running
+                });
                 if sender.send(running).is_err() {
                     tracing::debug!("a picture that nobody waits for any more");
                 }
@@ -154,7 +172,7 @@ fn read(
     }
 }
 
-/// Plays a video to its end; an error that comes before the first frame is returned.
+/// Plays a video to its end; an error of the video as a whole is returned.
 fn play(
     pipeline: &Arc<Pipeline>,
     name: &Arc<str>,
@@ -163,21 +181,32 @@ fn play(
     window: &Window,
 ) -> Result<Flow, SourceError> {
     let (ended, end) = sync_channel(1);
-    let sink = WindowSink { pipeline: pipeline.clone(), name: name.clone(), options, window: window.clone(), ended };
+    let sink = WindowSink {
+        pipeline: pipeline.clone(),
+        name: name.clone(),
+        options,
+        window: window.clone(),
+        skipped: 0,
+        ended,
+    };
     let handle = source.start(Box::new(sink))?;
     // The sink is dropped with the source: no message is an end, too.
-    let outcome = end.recv().unwrap_or(Ok(Flow::Continue));
+    let (skipped, outcome) = end.recv().unwrap_or((0, Ok(())));
     drop(handle);
-    outcome
+    if skipped > 0 && window.send((name.clone(), Place::Skipped(skipped))).is_err() {
+        return Ok(Flow::Stop);
+    }
+    outcome.map(|()| Flow::Continue)
 }
 
-/// Puts each frame of a video into the window, on the decoder's thread; a full window holds the decoder.
+/// Puts each frame of a video into the window, on the decoder's thread.
 struct WindowSink {
     pipeline: Arc<Pipeline>,
     name: Arc<str>,
     options: OfflineOptions,
     window: Window,
-    ended: SyncSender<Result<Flow, SourceError>>,
+    skipped: u64,
+    ended: SyncSender<(u64, Result<(), SourceError>)>,
 }
 
 impl FrameSink for WindowSink {
@@ -185,29 +214,27 @@ impl FrameSink for WindowSink {
         if !frame.frame_id.is_multiple_of(self.options.every.max(1)) {
             return Flow::Continue;
         }
-        let place = match submit(&self.pipeline, frame, self.options.thresholds, Instant::now()) {
-            Ok(running) => Place::Running(running),
-            Err(error) => Place::Failed(error),
-        };
-        if self.window.send((self.name.clone(), place)).is_ok() { Flow::Continue } else { Flow::Stop }
+        let (result, running) = oneshot::channel();
+        let place = (self.name.clone(), Place::Running(running));
+        let is_live = frame.captured_at.is_some();
+        // A file waits for its place. A camera does not wait: holding it up would only make everything later.
+        let sent = if is_live { self.window.try_send(place) } else { self.window.send(place).map_err(Into::into) };
+        match sent {
+            Ok(()) => {
+                self.pipeline.submit(Arc::new(frame), self.options.thresholds, Instant::now(), result);
+                Flow::Continue
+            }
+            Err(TrySendError::Full(_)) => {
+                self.skipped += 1;
+                Flow::Continue
+            }
+            Err(TrySendError::Disconnected(_)) => Flow::Stop,
+        }
     }
 
     fn end(&mut self, outcome: Result<(), SourceError>) {
-        if self.ended.send(outcome.map(|()| Flow::Continue)).is_err() {
+        if self.ended.send((self.skipped, outcome)).is_err() {
             tracing::debug!("a video that nobody waits for any more");
         }
-    }
-}
-
-fn submit(
-    pipeline: &Pipeline,
-    frame: Frame,
-    thresholds: Thresholds,
-    offered: Instant,
-) -> Result<ResultReceiver, String> {
-    let (sender, receiver) = oneshot::channel();
-    match pipeline.submit(Arc::new(frame), thresholds, offered, sender) {
-        Ok(()) => Ok(receiver),
-        Err((full, _sender)) => Err(full.to_string()),
     }
 }

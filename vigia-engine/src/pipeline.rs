@@ -18,7 +18,7 @@ use vigia_core::id::ModelId;
 use vigia_core::landmarks::Landmarks;
 use vigia_core::result::{BatchInfo, FrameResult, Timing};
 
-use crate::batcher::{Batcher, Completed, QueueFull};
+use crate::batcher::{Batcher, Completed};
 
 /// A second stage: a model for crops, and which crops it gets.
 pub struct Stage {
@@ -55,30 +55,15 @@ impl Pipeline {
         !self.stages.is_empty()
     }
 
-    /// Sends a one-shot frame on its way. Its result waits for all of its crops.
+    /// Sends a one-shot frame on its way; its result waits for all of its crops. When the detector's queue is full,
+    /// [`InferError::QueueFull`] comes at once.
     ///
     /// `offered` is when the frame's work began, decoding included: the total time counts from there.
-    ///
-    /// # Errors
-    /// When the detector's queue is full; the sender comes back for another try.
-    pub fn submit(
-        &self,
-        frame: Arc<Frame>,
-        thresholds: Thresholds,
-        offered: Instant,
-        result: ResultSender,
-    ) -> Result<(), (QueueFull, ResultSender)> {
-        // Shared so that a refusal can hand it back.
-        let sender = Arc::new(Mutex::new(Some(result)));
+    pub fn submit(&self, frame: Arc<Frame>, thresholds: Thresholds, offered: Instant, result: ResultSender) {
         let request = Request { frame: frame.clone(), roi: None, thresholds };
-        let (stages, model, reply_sender) = (self.stages.clone(), self.detector.spec().id.clone(), sender.clone());
-        let reply = move |completed: Completed| {
-            if let Some(result) = reply_sender.lock().take() {
-                detected(frame, model, &stages, completed, offered, result);
-            }
-        };
-        let refused = self.detector.submit(request, Box::new(reply));
-        refused.map_err(|full| (full, sender.lock().take().expect("a refused request is never answered")))
+        let (stages, model) = (self.stages.clone(), self.detector.spec().id.clone());
+        let reply = move |completed| detected(frame, model, &stages, completed, offered, result);
+        self.detector.submit(request, Box::new(reply));
     }
 }
 

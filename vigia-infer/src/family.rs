@@ -48,17 +48,28 @@ pub(crate) fn recognise(
                 .map_err(|e| format!("its family is given as {family}, but {e}; {}", seen(graph)))?;
             (family, head)
         }
-        None => by_shape(graph, size, &outputs).ok_or_else(|| unknown(path, graph))?,
+        None => by_shape(graph, size, &outputs).ok_or_else(|| {
+            // A free size that the family does not take hides what the model is.
+            let square = Size::new(DEFAULT_SIDE, DEFAULT_SIDE);
+            match by_shape(graph, square, &outputs) {
+                Some((family, _)) if size != square => match Head::new(family, size, &outputs) {
+                    Err(e) => format!("it looks like {family}, but with an input of {size}: {e}"),
+                    Ok(_) => unknown(path, graph),
+                },
+                _ => unknown(path, graph),
+            }
+        })?,
     };
     let authors = Head::default_thresholds(family);
+    let written = |key| graph.metadata.get(key).and_then(|text| text.parse::<f32>().ok());
     let spec = ModelSpec {
         id,
         family,
         input: input_spec(family, size, graph, &manifest.input)?,
         labels: labels_of(family, graph, manifest, head.class_count())?,
         thresholds: Thresholds {
-            confidence: manifest.confidence.unwrap_or(authors.confidence),
-            iou: manifest.iou.unwrap_or(authors.iou),
+            confidence: manifest.confidence.or(written("vigia.confidence")).unwrap_or(authors.confidence),
+            iou: manifest.iou.or(written("vigia.iou")).unwrap_or(authors.iou),
         },
         max_batch: if has_free_batch(graph) { MAX_BATCH } else { dims(0).unwrap_or(1) },
     };

@@ -22,7 +22,7 @@ pub struct Manifest {
 
 /// Names of classes.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "labels must be a list of names, or coco")]
 pub enum Labels {
     /// A well-known list by name; `coco` is the one there is.
     Named(String),
@@ -54,7 +54,7 @@ pub struct InputManifest {
 
 /// One side or both.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "size must be a number of pixels, or [width, height]")]
 pub enum InputSize {
     /// Width and height alike.
     Square(u32),
@@ -64,7 +64,7 @@ pub enum InputSize {
 
 /// One number for all channels, or one for each.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number, or three numbers in tensor order")]
 pub enum PerChannel {
     /// The same for all.
     One(f32),
@@ -165,6 +165,9 @@ impl Manifest {
                 return Err(format!("{key} must be from 0 to 1, not {}", value.unwrap_or_default()));
             }
         }
+        if let Some(pad) = manifest.input.pad.filter(|pad| !(0.0..=255.0).contains(pad)) {
+            return Err(format!("input.pad must be from 0 to 255, not {pad}"));
+        }
         if let Some(Labels::Named(name)) = &manifest.labels
             && name != "coco"
         {
@@ -199,6 +202,10 @@ mod tests {
         assert!(unknown.contains("label") && unknown.contains('2'), "{unknown}");
         let range = Manifest::parse("confidence: 40\n").expect_err("out of range");
         assert!(range.contains("confidence"), "{range}");
+        let mean = Manifest::parse("input: {mean: [1, 2]}\n").expect_err("two numbers");
+        assert!(mean.contains("three numbers in tensor order"), "{mean}");
+        let pad = Manifest::parse("input: {pad: 300}\n").expect_err("out of range");
+        assert!(pad.contains("pad"), "{pad}");
         let list = Manifest::parse("labels: imagenet\n").expect_err("unknown list");
         assert!(list.contains("imagenet"), "{list}");
     }

@@ -86,6 +86,15 @@ impl Address {
     }
 }
 
+/// The path of an address that is a file here: a path as it is, or a `file:` URL. `None` for all others.
+pub fn local_path(address: &str) -> Option<PathBuf> {
+    match split_scheme(address) {
+        None => Some(PathBuf::from(address)),
+        Some((scheme, rest)) if scheme == "file" => file_url_path(rest, address).ok(),
+        Some(_) => None,
+    }
+}
+
 /// What can be said about a file before it is read.
 fn check_file(path: &Path, shown: &str) -> Result<(), SourceError> {
     let meta = std::fs::metadata(path).map_err(|e| match e.kind() {

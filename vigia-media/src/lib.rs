@@ -23,7 +23,7 @@ mod ingest;
 mod planes;
 mod record;
 
-pub use address::redact;
+pub use address::{local_path, redact};
 pub use elements::init;
 pub use ingest::{IngestOptions, MediaInfo, MediaSource, Pace, Transport};
 pub use record::Recorder;

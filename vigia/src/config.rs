@@ -17,8 +17,8 @@ pub use models::{Auto, DetectConfig, DeviceName, ModelConfig, PipelineConfig, St
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// What vigia remembers: measurements of models.
-    pub data_dir: PathBuf,
+    /// What vigia remembers: measurements of models. Looked for where absent.
+    pub data_dir: Option<PathBuf>,
     /// ONNX Runtime's library; looked for where absent.
     pub onnxruntime: Option<PathBuf>,
     /// The folder that relative model paths start from; looked for where absent.
@@ -55,7 +55,7 @@ impl Default for Limits {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            data_dir: PathBuf::from(".vigia/data"),
+            data_dir: None,
             onnxruntime: None,
             model_dir: None,
             limits: Limits::default(),
@@ -114,6 +114,9 @@ impl Config {
     }
 
     fn validate(&self) -> Result<(), String> {
+        if !(4..=100_000).contains(&self.limits.queue) {
+            return Err(format!("limits.queue must be from 4 to 100000, not {}", self.limits.queue));
+        }
         for (name, model) in &self.models {
             model.validate().map_err(|e| format!("models.{name}: {e}"))?;
         }

@@ -52,11 +52,11 @@ pub fn find(arguments: &[String]) -> Vec<Named> {
 
 /// The path that an argument names, or `None` for an address.
 fn local_path(argument: &str) -> Option<PathBuf> {
-    match argument.split_once("://") {
-        Some(("file", path)) => Some(PathBuf::from(path)),
-        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) => None,
-        _ => Some(PathBuf::from(argument.strip_prefix("file:").unwrap_or(argument))),
-    }
+    #[cfg(feature = "gstreamer")]
+    let path = vigia_media::local_path(argument);
+    #[cfg(not(feature = "gstreamer"))]
+    let path = (!argument.contains("://")).then(|| PathBuf::from(argument));
+    path
 }
 
 fn folder_contents(argument: &str, folder: &Path) -> Vec<Named> {
@@ -220,7 +220,8 @@ mod tests {
     fn addresses_and_paths_are_told_apart() {
         assert_eq!(local_path("rtsp://user:pw@10.0.0.7/h264"), None);
         assert_eq!(local_path("test://?frames=3"), None);
-        assert_eq!(local_path("file:///tmp/a.mp4"), Some(PathBuf::from("/tmp/a.mp4")));
+        #[cfg(feature = "gstreamer")]
+        assert_eq!(local_path("file:///tmp/a%20b.mp4"), Some(PathBuf::from("/tmp/a b.mp4")));
         assert_eq!(local_path("odd name: a.jpg"), Some(PathBuf::from("odd name: a.jpg")));
     }
 

@@ -40,7 +40,9 @@ pub fn model_folder(config: &Config) -> PathBuf {
     folders.iter().find(|f| f.is_dir()).cloned().unwrap_or_else(|| PathBuf::from(".vigia").join("models"))
 }
 
-/// Where measurements of models on this machine are remembered.
+/// Where measurements of models on this machine are remembered: in the first home that is there, else the user's.
 pub fn tuning_file(config: &Config) -> PathBuf {
-    config.data_dir.join("tuning.json")
+    let homes = homes();
+    let home = || homes.iter().find(|home| home.is_dir()).or(homes.last()).cloned().unwrap_or_default();
+    config.data_dir.clone().unwrap_or_else(|| home().join("data")).join("tuning.json")
 }

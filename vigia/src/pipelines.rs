@@ -34,6 +34,15 @@ pub enum BringUpError {
         /// What is there.
         known: Vec<String>,
     },
+    /// A configured model whose file is not there.
+    #[error("model {name}: {} is not there; scripts/setup.sh makes the default models, VIGIA_MODELS or model_dir in the \
+             configuration say where they are", path.display())]
+    MissingModel {
+        /// The name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// A pipeline's name that is not in the configuration.
     #[error("unknown pipeline \"{name}\": the configuration has {}", known.join(", "))]
     UnknownPipeline {
@@ -80,7 +89,13 @@ pub enum BringUpError {
 impl BringUpError {
     /// True where what was typed is wrong, not what was found.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::UnknownModel { .. } | Self::UnknownPipeline { .. })
+        matches!(
+            self,
+            Self::UnknownModel { .. }
+                | Self::MissingModel { .. }
+                | Self::UnknownPipeline { .. }
+                | Self::WrongPlace { .. }
+        )
     }
 }
 
@@ -149,6 +164,9 @@ impl Loader {
     pub fn resolve(&self, name: &str) -> Result<(String, ModelConfig), BringUpError> {
         if let Some(config) = self.config.models.get(name) {
             let path = self.folder.join(&config.path);
+            if !path.exists() {
+                return Err(BringUpError::MissingModel { name: name.to_owned(), path });
+            }
             return Ok((name.to_owned(), ModelConfig { path, ..config.clone() }));
         }
         let in_folder = self.folder.join(format!("{name}.onnx"));

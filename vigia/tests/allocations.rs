@@ -53,7 +53,7 @@ fn bytes_per_result(pipeline: &Arc<Pipeline>, arguments: &[String], skip: usize)
                 }
             }
             Event::Failed(error) => unreachable!("{name}: {error}"),
-            Event::Done => {}
+            Event::Skipped(_) | Event::Done => {}
         }
         Flow::Continue
     })

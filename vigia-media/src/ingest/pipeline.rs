@@ -182,12 +182,14 @@ fn orientation(decoder: &gst::Element) -> Option<&'static str> {
 /// Settings of the element that opens the address.
 fn set_up_source(element: &gst::Element, url: Option<&Url>, options: &IngestOptions) {
     let has = |name: &str| element.find_property(name).is_some();
-    if let Some((Some(user), password)) = url.map(|url| (&url.user, &url.password))
-        && has("user-id")
-        && has("user-pw")
-    {
-        element.set_property("user-id", user);
-        element.set_property("user-pw", password.as_deref().unwrap_or_default());
+    if let Some((Some(user), password)) = url.map(|url| (&url.user, &url.password)) {
+        // rtspsrc and souphttpsrc have the first names, rtmp2src the others.
+        for (user_key, password_key) in [("user-id", "user-pw"), ("username", "password")] {
+            if has(user_key) && has(password_key) {
+                element.set_property(user_key, user);
+                element.set_property(password_key, password.as_deref().unwrap_or_default());
+            }
+        }
     }
     match element.factory().map(|factory| factory.name().to_string()).as_deref() {
         Some("rtspsrc") => set_up_rtsp(element, options),

@@ -71,6 +71,7 @@ pub(super) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure>
     let Some(best) = tuning::choose(model.spec(), model.device(), &engine) else {
         return Err(failed("the engine ran in no way that was tried".to_owned()));
     };
+    let fastest = engine.iter().map(|m| m.images_per_second).fold(0.0, f64::max);
     model.remember(best).map_err(|e| failed(format!("the measurement cannot be written down: {e}")))?;
     let steps = steps(&model, &material, time).map_err(failed)?;
     // A fresh load takes what was just measured, unless the arguments say otherwise.
@@ -98,7 +99,7 @@ pub(super) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure>
         best,
         steps,
         full_path,
-        limit: limit(cores, best.images_per_second, steps.decode),
+        limit: limit(cores, fastest, steps.decode),
     };
     match &args.json {
         Some(path) if path.as_os_str() == "-" => output::line(&format!("{:#}", report.json())),
@@ -182,7 +183,7 @@ fn full_path(pipeline: &Arc<Pipeline>, material: &Material, time: Duration) -> R
         every: 1,
         thresholds: pipeline.detector().spec().thresholds,
         decoders,
-        window: pipeline.detector().capacity() * 2 + decoders,
+        window: OfflineOptions::window_for(pipeline, decoders),
     };
     // The first fifth warms up: pools fill, clocks rise.
     let warm_up = time / 5;
@@ -197,7 +198,7 @@ fn full_path(pipeline: &Arc<Pipeline>, material: &Material, time: Duration) -> R
                 latencies.push(result.timing.total);
             }
             Event::Result(_) if begun.elapsed() >= warm_up => counting_since = Some(last),
-            Event::Result(_) | Event::Done => {}
+            Event::Result(_) | Event::Skipped(_) | Event::Done => {}
             Event::Failed(error) => failure = Some(error),
         }
         let over = counting_since.is_some_and(|since| since.elapsed() >= time);

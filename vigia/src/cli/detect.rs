@@ -156,7 +156,6 @@ fn options(args: &DetectArgs, pipeline: &Pipeline) -> OfflineOptions {
     let thresholds =
         Thresholds { confidence: args.conf.unwrap_or(authors.confidence), iou: args.iou.unwrap_or(authors.iou) };
     let decoders = tuning::cores();
-    // Each instance finds its next batch waiting while it runs one; more would only hold memory.
-    let window = pipeline.detector().capacity() * 2 + decoders;
+    let window = OfflineOptions::window_for(pipeline, decoders);
     OfflineOptions { every: args.every, thresholds, decoders, window }
 }

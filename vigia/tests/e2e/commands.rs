@@ -35,7 +35,7 @@ fn unknown_names_say_what_there_is() {
     assert_eq!(run.status, 2);
     assert!(run.stderr.contains("people") && run.stderr.contains("faces"), "{}", run.stderr);
     let run = vigia(&["detect", "a.jpg", "--model", "face-landmarks-68"]);
-    assert_eq!(run.status, 1);
+    assert_eq!(run.status, 2);
     assert!(run.stderr.contains("second stage"), "{}", run.stderr);
 }
 

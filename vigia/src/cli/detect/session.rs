@@ -113,6 +113,13 @@ impl Session {
         match event {
             Event::Result(result) => self.result(name, &result),
             Event::Failed(error) => self.failed(name, &error),
+            Event::Skipped(frames) => {
+                let line = format!(
+                    "{}: {frames} frames came while the models were busy and were skipped",
+                    inputs::shown(name)
+                );
+                self.progress.suspend(|| output::error(&line));
+            }
             Event::Done => {
                 self.inputs += 1;
                 if let Some(Err(error)) = self.copies.as_mut().map(Copies::done) {
@@ -148,6 +155,9 @@ impl Session {
         {
             self.failed(name, &error);
             self.copies = None;
+            if self.json.is_none() {
+                self.broken = Some("there is nothing left to write".to_owned());
+            }
         }
         if result.frame.pts.is_some() {
             let frames = frames.map(|n| n.div_ceil(self.every));
