@@ -141,7 +141,7 @@ fn a_live_source_is_never_held_up_and_what_is_skipped_is_counted() {
     // The model stands still until the camera has sent everything: a camera that is held up never has.
     let (handed_over, camera_is_done) = sync_channel(1);
     let opener = Worker::start("opener", move |_stop| {
-        let waited = camera_is_done.recv_timeout(Duration::from_secs(60));
+        let waited = camera_is_done.recv_timeout(Duration::from_mins(1));
         drop(gate);
         waited.expect("the camera was held up");
     });
