@@ -158,7 +158,10 @@ pub struct ModelSpec {
     pub labels: Arc<[String]>,
     /// What counts as found unless the caller says otherwise.
     pub thresholds: Thresholds,
-    /// Largest batch that the graph takes; 1 where the batch is written into it.
+    /// Smallest batch that the graph runs: `max_batch` where the batch is written into the graph, else 1. A smaller one
+    /// is filled up.
+    pub min_batch: usize,
+    /// Largest batch that the graph takes.
     pub max_batch: usize,
 }
 

@@ -43,6 +43,8 @@ struct Job {
 struct State {
     queue: BatchQueue<StreamRef, Job>,
     idle: usize,
+    /// Threads that have an instance, or answer in place of one.
+    healthy: usize,
     /// No more requests; the threads end when the queue is empty.
     closing: bool,
 }
@@ -51,7 +53,12 @@ struct Shared {
     model: ModelId,
     state: Mutex<State>,
     changed: Condvar,
+    /// For threads that wait for something else than work.
+    closed: Condvar,
 }
+
+/// Pause between attempts to make an instance anew.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// A model's queue and its threads. Dropping it answers what waits and joins the threads.
 pub struct Batcher {
@@ -74,10 +81,16 @@ impl Batcher {
         let model = spec.id.clone();
         let failed = |reason: String| InferError::Failed { model: model.to_string(), reason };
         let policy = BatchPolicy { max_batch: policy.max_batch.clamp(1, spec.max_batch.max(1)), ..policy };
-        let state = State { queue: BatchQueue::new(policy), idle: 0, closing: false };
-        let shared = Arc::new(Shared { model: model.clone(), state: Mutex::new(state), changed: Condvar::new() });
+        let instances = instances.max(1);
+        let state = State { queue: BatchQueue::new(policy), idle: 0, healthy: instances, closing: false };
+        let shared = Arc::new(Shared {
+            model: model.clone(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            closed: Condvar::new(),
+        });
         let mut batcher = Self { spec: spec.clone(), shared: shared.clone(), workers: Vec::new() };
-        for n in 0..instances.max(1) {
+        for n in 0..instances {
             let backend = factory()?;
             let (shared, factory) = (shared.clone(), factory.clone());
             let worker = Worker::start(&format!("infer-{model}-{n}"), move |_stop| serve(&shared, &factory, backend))
@@ -127,6 +140,7 @@ impl Drop for Batcher {
     fn drop(&mut self) {
         self.shared.state.lock().closing = true;
         self.shared.changed.notify_all();
+        self.shared.closed.notify_all();
         self.workers.clear();
         // Only threads that could not get a new instance leave anything behind.
         let left = self.shared.state.lock().queue.drain();
@@ -154,8 +168,30 @@ fn serve(shared: &Shared, factory: &BackendFactory, backend: Box<dyn Backend>) {
         tracing::error!(%failure, "the instance is made anew");
         // The old one goes first: two at once may not fit into the device's memory.
         drop(backend.take());
-        backend =
-            factory().inspect_err(|error| tracing::error!(%error, "no new instance; next try at the next batch")).ok();
+        backend = make_anew(shared, factory);
+    }
+}
+
+/// A new instance in place of one that panicked; `None` when there is none to be had and no other thread to do the work:
+/// then requests are answered with an error, not kept waiting.
+fn make_anew(shared: &Shared, factory: &BackendFactory) -> Option<Box<dyn Backend>> {
+    shared.state.lock().healthy -= 1;
+    loop {
+        let error = match factory() {
+            Ok(backend) => {
+                shared.state.lock().healthy += 1;
+                return Some(backend);
+            }
+            Err(error) => error,
+        };
+        let mut state = shared.state.lock();
+        if state.healthy == 0 || state.closing {
+            tracing::error!(%error, "no new instance; the next batch tries again");
+            state.healthy += 1;
+            return None;
+        }
+        tracing::error!(%error, "no new instance; the others go on meanwhile");
+        shared.closed.wait_for(&mut state, RETRY);
     }
 }
 

@@ -5,8 +5,8 @@
 //! reader, and with it a file's decoder. A live source is never held up: what finds the window full is skipped, counted.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use vigia_core::detection::Thresholds;
@@ -15,7 +15,7 @@ use vigia_core::result::FrameResult;
 use vigia_core::source::{Flow, FrameSink, Source, SourceError};
 
 use crate::pipeline::{Pipeline, ResultReceiver};
-use crate::worker::{Worker, WorkerPool};
+use crate::worker::{StopFlag, Worker, WorkerPool};
 
 /// Reads and decodes one picture; what is wrong comes as a sentence.
 pub type DecodePicture = Box<dyn FnOnce() -> Result<Frame, String> + Send>;
@@ -80,7 +80,7 @@ enum Place {
 type Window = SyncSender<(Arc<str>, Place)>;
 
 /// Runs `inputs`, each with its name, and gives `on_event` each event with the name of its input. Ends early when
-/// `on_event` says [`Flow::Stop`].
+/// `on_event` says [`Flow::Stop`] or `stop` is set, also while a source says nothing.
 ///
 /// # Errors
 /// When the system gives no thread.
@@ -88,28 +88,38 @@ pub fn run(
     pipeline: &Arc<Pipeline>,
     inputs: impl Iterator<Item = (Arc<str>, Input)> + Send + 'static,
     options: OfflineOptions,
+    stop: &StopFlag,
     mut on_event: impl FnMut(&Arc<str>, Event) -> Flow,
 ) -> std::io::Result<()> {
     let (window, places) = sync_channel(options.window.max(1));
     let decoders = WorkerPool::start("decode", options.decoders)?;
-    let reader_pipeline = pipeline.clone();
-    let reader = Worker::start("read", move |_stop| {
+    let pipeline = pipeline.clone();
+    let reader = Worker::start("read", move |ending| {
+        let reader = Reader { pipeline, decoders, options, window, ending: ending.clone() };
         for (name, input) in inputs {
-            let done = read(&reader_pipeline, &decoders, &name, input, options, &window);
-            if done == Flow::Stop || window.send((name, Place::Done)).is_err() {
+            let flow = reader.read(&name, input);
+            if flow == Flow::Stop || reader.place(&name, Place::Done) == Flow::Stop {
                 break;
             }
         }
     })?;
-    take(&places, &mut on_event);
-    // The reader notices at its next send, and ends.
+    take(&places, stop, &mut on_event);
+    // Whoever waits for a place in the window learns that there is none any more; dropping the reader tells the others.
     drop(places);
-    reader.join();
+    drop(reader);
     Ok(())
 }
 
-fn take(places: &Receiver<(Arc<str>, Place)>, on_event: &mut impl FnMut(&Arc<str>, Event) -> Flow) {
-    for (name, place) in places {
+/// How soon a stop is noticed while a source says nothing.
+const NOTICE: Duration = Duration::from_millis(100);
+
+fn take(places: &Receiver<(Arc<str>, Place)>, stop: &StopFlag, on_event: &mut impl FnMut(&Arc<str>, Event) -> Flow) {
+    loop {
+        let (name, place) = match places.recv_timeout(NOTICE) {
+            Ok(place) => place,
+            Err(RecvTimeoutError::Timeout) if !stop.is_set() => continue,
+            Err(_stopped_or_over) => return,
+        };
         let event = match place {
             Place::Done => Event::Done,
             Place::Failed(error) => Event::Failed(error),
@@ -121,7 +131,7 @@ fn take(places: &Receiver<(Arc<str>, Place)>, on_event: &mut impl FnMut(&Arc<str
                 Err(_gone) => Event::Failed("the decoder failed on this picture in a way it should not".to_owned()),
             },
         };
-        if on_event(&name, event) == Flow::Stop {
+        if on_event(&name, event) == Flow::Stop || stop.is_set() {
             return;
         }
     }
@@ -135,68 +145,78 @@ fn outcome(receiver: ResultReceiver) -> Event {
     }
 }
 
-fn read(
-    pipeline: &Arc<Pipeline>,
-    decoders: &WorkerPool,
-    name: &Arc<str>,
-    input: Input,
+/// What the reading thread has.
+struct Reader {
+    pipeline: Arc<Pipeline>,
+    decoders: WorkerPool,
     options: OfflineOptions,
-    window: &Window,
-) -> Flow {
-    let place = |place| if window.send((name.clone(), place)).is_ok() { Flow::Continue } else { Flow::Stop };
-    match input {
-        Input::Unusable(error) => place(Place::Failed(error)),
-        Input::Picture(decode) => {
-            let (sender, receiver) = oneshot::channel();
-            if place(Place::Decoding(receiver)) == Flow::Stop {
-                return Flow::Stop;
-            }
-            let pipeline = pipeline.clone();
-            decoders.run(move || {
-                let offered = Instant::now();
-                let running = decode().map(|frame| {
-                    let (result, running) = oneshot::channel();
-                    pipeline.submit(Arc::new(frame), options.thresholds, offered, result);
-                    running
-                });
-                if sender.send(running).is_err() {
-                    tracing::debug!("a picture that nobody waits for any more");
-                }
-            });
-            Flow::Continue
-        }
-        Input::Video(open) => match open().and_then(|source| play(pipeline, name, source, options, window)) {
-            Ok(flow) => flow,
-            Err(error) => place(Place::Failed(error.to_string())),
-        },
-    }
+    window: Window,
+    ending: StopFlag,
 }
 
-/// Plays a video to its end; an error of the video as a whole is returned.
-fn play(
-    pipeline: &Arc<Pipeline>,
-    name: &Arc<str>,
-    source: Box<dyn Source>,
-    options: OfflineOptions,
-    window: &Window,
-) -> Result<Flow, SourceError> {
-    let (ended, end) = sync_channel(1);
-    let sink = WindowSink {
-        pipeline: pipeline.clone(),
-        name: name.clone(),
-        options,
-        window: window.clone(),
-        skipped: 0,
-        ended,
-    };
-    let handle = source.start(Box::new(sink))?;
-    // The sink is dropped with the source: no message is an end, too.
-    let (skipped, outcome) = end.recv().unwrap_or((0, Ok(())));
-    drop(handle);
-    if skipped > 0 && window.send((name.clone(), Place::Skipped(skipped))).is_err() {
-        return Ok(Flow::Stop);
+impl Reader {
+    fn place(&self, name: &Arc<str>, place: Place) -> Flow {
+        if self.window.send((name.clone(), place)).is_ok() { Flow::Continue } else { Flow::Stop }
     }
-    outcome.map(|()| Flow::Continue)
+
+    fn read(&self, name: &Arc<str>, input: Input) -> Flow {
+        match input {
+            Input::Unusable(error) => self.place(name, Place::Failed(error)),
+            Input::Picture(decode) => self.picture(name, decode),
+            Input::Video(open) => match open().and_then(|source| self.play(name, source)) {
+                Ok(flow) => flow,
+                Err(error) => self.place(name, Place::Failed(error.to_string())),
+            },
+        }
+    }
+
+    fn picture(&self, name: &Arc<str>, decode: DecodePicture) -> Flow {
+        let (sender, receiver) = oneshot::channel();
+        if self.place(name, Place::Decoding(receiver)) == Flow::Stop {
+            return Flow::Stop;
+        }
+        let (pipeline, thresholds) = (self.pipeline.clone(), self.options.thresholds);
+        self.decoders.run(move || {
+            let offered = Instant::now();
+            let running = decode().map(|frame| {
+                let (result, running) = oneshot::channel();
+                pipeline.submit(Arc::new(frame), thresholds, offered, result);
+                running
+            });
+            if sender.send(running).is_err() {
+                tracing::debug!("a picture that nobody waits for any more");
+            }
+        });
+        Flow::Continue
+    }
+
+    /// Plays a video to its end; an error of the video as a whole is returned.
+    fn play(&self, name: &Arc<str>, source: Box<dyn Source>) -> Result<Flow, SourceError> {
+        let (ended, end) = sync_channel(1);
+        let sink = WindowSink {
+            pipeline: self.pipeline.clone(),
+            name: name.clone(),
+            options: self.options,
+            window: self.window.clone(),
+            ending: self.ending.clone(),
+            skipped: 0,
+            ended,
+        };
+        let handle = source.start(Box::new(sink))?;
+        let (skipped, outcome) = loop {
+            match end.recv_timeout(NOTICE) {
+                Ok(end) => break end,
+                Err(RecvTimeoutError::Timeout) if !self.ending.is_set() => {}
+                // The sink is dropped with the source: no message is an end, too.
+                Err(_stopped_or_gone) => break (0, Ok(())),
+            }
+        };
+        drop(handle);
+        if skipped > 0 && self.place(name, Place::Skipped(skipped)) == Flow::Stop {
+            return Ok(Flow::Stop);
+        }
+        outcome.map(|()| Flow::Continue)
+    }
 }
 
 /// Puts each frame of a video into the window, on the decoder's thread.
@@ -205,12 +225,17 @@ struct WindowSink {
     name: Arc<str>,
     options: OfflineOptions,
     window: Window,
+    ending: StopFlag,
     skipped: u64,
     ended: SyncSender<(u64, Result<(), SourceError>)>,
 }
 
 impl FrameSink for WindowSink {
     fn frame(&mut self, frame: Frame) -> Flow {
+        // Frames that are left out touch no window that would tell.
+        if self.ending.is_set() {
+            return Flow::Stop;
+        }
         if !frame.frame_id.is_multiple_of(self.options.every.max(1)) {
             return Flow::Continue;
         }

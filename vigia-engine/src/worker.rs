@@ -39,7 +39,8 @@ impl StopFlag {
         &self.0.flag
     }
 
-    fn set(&self) {
+    /// Asks for the end.
+    pub fn set(&self) {
         let guard = self.0.lock.lock();
         self.0.flag.store(true, Ordering::Relaxed);
         drop(guard);

@@ -11,7 +11,7 @@ use vigia_core::source::{Flow, FrameSink, Source, SourceError, SourceHandle};
 use vigia_engine::batcher::{BackendFactory, Batcher};
 use vigia_engine::offline::{self, Event, Input, OfflineOptions};
 use vigia_engine::pipeline::Pipeline;
-use vigia_engine::worker::Worker;
+use vigia_engine::worker::{StopFlag, Worker};
 use vigia_testkit::{Gate, Script, ScriptedBackend, boxes_by_frame, frame, spec};
 
 fn pipeline(script: Script, instances: usize) -> Arc<Pipeline> {
@@ -70,7 +70,7 @@ fn picture(n: u64) -> Input {
 fn run(pipeline: &Arc<Pipeline>, inputs: Vec<(&'static str, Input)>, options: OfflineOptions) -> Vec<String> {
     let mut seen = Vec::new();
     let inputs = inputs.into_iter().map(|(name, input)| (Arc::from(name), input));
-    offline::run(pipeline, inputs, options, |name, event| {
+    offline::run(pipeline, inputs, options, &StopFlag::default(), |name, event| {
         seen.push(match event {
             Event::Result(result) => format!("{name}:{}", result.frame.frame_id),
             Event::Failed(error) => format!("{name}:failed {error}"),
@@ -169,10 +169,26 @@ fn a_window_always_fits_into_the_queue() {
 fn stopping_ends_a_video_that_has_no_end() {
     let mut results = 0;
     let inputs = [(Arc::from("v"), clip(u64::MAX, false, Ok(())))].into_iter();
-    offline::run(&pipeline(boxes_by_frame(), 2), inputs, options(1, 4), |_name, _event| {
+    offline::run(&pipeline(boxes_by_frame(), 2), inputs, options(1, 4), &StopFlag::default(), |_name, _event| {
         results += 1;
         if results == 10 { Flow::Stop } else { Flow::Continue }
     })
     .expect("threads");
     assert_eq!(results, 10);
+}
+
+#[test]
+fn stopping_reaches_a_video_whose_frames_are_all_left_out() {
+    let stop = StopFlag::default();
+    let inputs = [(Arc::from("v"), clip(u64::MAX, false, Ok(())))].into_iter();
+    let flag = stop.clone();
+    let mut seen = Vec::new();
+    // After frame 0 no frame is looked at, so no event would ever tell.
+    offline::run(&pipeline(boxes_by_frame(), 1), inputs, options(u64::MAX, 4), &stop, |_name, event| {
+        seen.push(matches!(event, Event::Result(_)));
+        flag.set();
+        Flow::Continue
+    })
+    .expect("threads");
+    assert_eq!(seen, [true]);
 }

@@ -17,12 +17,13 @@ use crate::session::{GraphInfo, TensorInfo};
 pub(crate) struct Recognised {
     pub(crate) spec: ModelSpec,
     pub(crate) head: Head,
-    /// Batch that is written into the graph; `None` where it is free.
-    pub(crate) graph_batch: Option<usize>,
 }
 
 /// Largest batch for graphs that take any.
 const MAX_BATCH: usize = 32;
+
+/// Largest batch that may be written into a graph: each run computes all of it, however few pictures there are.
+const MAX_FIXED_BATCH: usize = 256;
 
 /// Side of the input where neither graph, metadata nor manifest tells.
 const DEFAULT_SIDE: u32 = 640;
@@ -38,8 +39,11 @@ pub(crate) fn recognise(
     manifest: &Manifest,
 ) -> Result<Recognised, String> {
     let input = picture_input(graph)?;
-    let dims = |i: usize| input.dims.get(i).copied().flatten();
     let size = input_size(graph, input, &manifest.input)?;
+    let fixed_batch = input.dims.first().copied().flatten();
+    if fixed_batch.is_some_and(|batch| !(1..=MAX_FIXED_BATCH).contains(&batch)) {
+        return Err(format!("its batch is fixed at a size that is not from 1 to {MAX_FIXED_BATCH}; {}", seen(graph)));
+    }
     let outputs: Vec<(String, Vec<Option<usize>>)> =
         graph.outputs.iter().filter(|o| o.element == "float32").map(|o| (o.name.clone(), o.dims.clone())).collect();
     let (family, head) = match named_family(graph, manifest)? {
@@ -71,9 +75,10 @@ pub(crate) fn recognise(
             confidence: manifest.confidence.or(written("vigia.confidence")).unwrap_or(authors.confidence),
             iou: manifest.iou.or(written("vigia.iou")).unwrap_or(authors.iou),
         },
-        max_batch: if has_free_batch(graph) { MAX_BATCH } else { dims(0).unwrap_or(1) },
+        min_batch: fixed_batch.unwrap_or(1),
+        max_batch: if has_free_batch(graph) { MAX_BATCH } else { fixed_batch.unwrap_or(1) },
     };
-    Ok(Recognised { spec, head, graph_batch: dims(0) })
+    Ok(Recognised { spec, head })
 }
 
 /// The one input, if it is a picture.

@@ -75,7 +75,6 @@ pub struct Model {
     options: LoadOptions,
     spec: ModelSpec,
     graph: GraphInfo,
-    graph_batch: Option<usize>,
     manifest: Option<PathBuf>,
     device: Device,
     fallback: Option<String>,
@@ -101,7 +100,7 @@ impl Model {
             .map_err(|reason| LoadError::Engine { path: path.to_owned(), reason: plain(&reason) })?;
         let graph = session.info();
         let (manifest, manifest_path) = Manifest::find(path)?;
-        let Recognised { mut spec, head, graph_batch } = family::recognise(id, path, &graph, &manifest)
+        let Recognised { mut spec, head } = family::recognise(id, path, &graph, &manifest)
             .map_err(|reason| LoadError::Unrecognised { path: path.to_owned(), reason })?;
         spec.thresholds.confidence = options.confidence.unwrap_or(spec.thresholds.confidence);
         spec.thresholds.iou = options.iou.unwrap_or(spec.thresholds.iou);
@@ -109,21 +108,20 @@ impl Model {
         let settings = Settings {
             instances: options.instances.unwrap_or(auto.instances).max(1),
             threads: options.threads.unwrap_or(auto.threads).max(1),
-            batch: options.batch.unwrap_or(auto.batch).clamp(1, spec.max_batch),
+            batch: options.batch.unwrap_or(auto.batch).clamp(spec.min_batch, spec.max_batch),
         };
         let origin = match (options.instances, options.threads, options.batch, remembered) {
             (Some(_), Some(_), Some(_), _) => Origin::Configured,
             (.., Some(_)) => Origin::Measured,
             (.., None) => Origin::Default,
         };
-        let first = OnnxBackend::new(spec.clone(), session, head, graph_batch);
+        let first = OnnxBackend::new(spec.clone(), session, head);
         Ok(Self {
             runtime: runtime.clone(),
             path: path.to_owned(),
             options,
             spec,
             graph,
-            graph_batch,
             manifest: manifest_path,
             device,
             fallback,
@@ -146,7 +144,7 @@ impl Model {
         let opened = OrtSession::open(&self.runtime, &self.path, self.device, self.settings.threads).map_err(failed)?;
         let (manifest, _) = Manifest::find(&self.path)?;
         let again = family::recognise(self.spec.id.clone(), &self.path, &self.graph, &manifest).map_err(failed)?;
-        Ok(Box::new(OnnxBackend::new(self.spec.clone(), opened.session, again.head, self.graph_batch)))
+        Ok(Box::new(OnnxBackend::new(self.spec.clone(), opened.session, again.head)))
     }
 
     /// What it is and wants.
@@ -214,13 +212,7 @@ impl Model {
     }
 
     fn subject(&self) -> Subject<'_> {
-        Subject {
-            runtime: &self.runtime,
-            path: &self.path,
-            spec: &self.spec,
-            graph_batch: self.graph_batch,
-            device: self.device,
-        }
+        Subject { runtime: &self.runtime, path: &self.path, spec: &self.spec, device: self.device }
     }
 }
 

@@ -16,8 +16,6 @@ pub(crate) struct OnnxBackend {
     session: OrtSession,
     head: Head,
     preprocessor: Preprocessor,
-    /// Batch that is written into the graph.
-    graph_batch: Option<usize>,
     /// The batch tensor, "NCHW"; grows to the largest batch seen and stays.
     tensor: Vec<f32>,
     slots: Vec<SlotState>,
@@ -33,18 +31,9 @@ struct Prepared {
 }
 
 impl OnnxBackend {
-    pub(crate) fn new(spec: ModelSpec, session: OrtSession, head: Head, graph_batch: Option<usize>) -> Self {
+    pub(crate) fn new(spec: ModelSpec, session: OrtSession, head: Head) -> Self {
         let preprocessor = Preprocessor::new(spec.input.clone());
-        Self {
-            spec,
-            session,
-            head,
-            preprocessor,
-            graph_batch,
-            tensor: Vec::new(),
-            slots: Vec::new(),
-            prepared: Vec::new(),
-        }
+        Self { spec, session, head, preprocessor, tensor: Vec::new(), slots: Vec::new(), prepared: Vec::new() }
     }
 
     fn prepare(&mut self, batch: &[Request], rows: usize) {
@@ -72,7 +61,7 @@ impl Backend for OnnxBackend {
 
     fn run(&mut self, batch: &[Request], out: &mut Vec<Answer>) -> Result<(), InferError> {
         // A graph with its batch written into it always runs that many; what is beyond the requests is not looked at.
-        let rows = self.graph_batch.unwrap_or(batch.len());
+        let rows = batch.len().max(self.spec.min_batch);
         self.prepare(batch, rows);
         let size = self.spec.input.size;
         let shape = [rows, 3, size.height as usize, size.width as usize];

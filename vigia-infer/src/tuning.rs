@@ -75,7 +75,7 @@ pub(crate) fn usual(spec: &ModelSpec, device: Device) -> Settings {
         (false, true) => (cores(), 4),
         (false, false) => (cores(), 1),
     };
-    Settings { instances, threads: 1, batch: batch.min(spec.max_batch) }
+    Settings { instances, threads: 1, batch: batch.clamp(spec.min_batch, spec.max_batch) }
 }
 
 /// The ways worth measuring, the usual one first.
@@ -83,7 +83,7 @@ pub fn candidates(spec: &ModelSpec, device: Device) -> Vec<Settings> {
     let usual = usual(spec, device);
     let mut list = vec![usual];
     let batches: &[usize] = if device.is_gpu() { &[1, 4, 8, 16, 32] } else { &[1, 2, 4, 8] };
-    for &batch in batches.iter().filter(|&&b| b <= spec.max_batch) {
+    for &batch in batches.iter().filter(|b| (spec.min_batch..=spec.max_batch).contains(b)) {
         list.push(Settings { batch, ..usual });
     }
     if !device.is_gpu() && cores() > 1 {
@@ -113,14 +113,13 @@ pub(crate) struct Subject<'a> {
     pub(crate) runtime: &'a Runtime,
     pub(crate) path: &'a Path,
     pub(crate) spec: &'a ModelSpec,
-    pub(crate) graph_batch: Option<usize>,
     pub(crate) device: Device,
 }
 
 impl Subject<'_> {
     /// Pictures per second through the engine alone in this setting; `None` when it cannot run so or `stop` came.
     pub(crate) fn measure(&self, settings: Settings, slice: Duration, stop: &AtomicBool) -> Option<f64> {
-        let rows = self.graph_batch.unwrap_or(settings.batch);
+        let rows = settings.batch.max(self.spec.min_batch);
         let size = self.spec.input.size;
         let shape = [rows, 3, size.height as usize, size.width as usize];
         // Mid grey as the model sees it: no denormal numbers, which would slow some kernels.
@@ -132,9 +131,14 @@ impl Subject<'_> {
             sessions.push(opened.session);
         }
         let rate = |session: &mut OrtSession| -> Option<f64> {
+            let warm_up = Instant::now();
             session.run(shape, &data, |_outputs| ()).ok()?;
+            if warm_up.elapsed() > slice {
+                // A slow model is known well enough from one run, and more would take more than a few seconds.
+                return Some(rows as f64 / warm_up.elapsed().as_secs_f64());
+            }
             let (started, mut pictures) = (Instant::now(), 0);
-            while started.elapsed() < slice || pictures == 0 {
+            while started.elapsed() < slice {
                 if stop.load(Ordering::Relaxed) {
                     return None;
                 }
@@ -156,16 +160,22 @@ impl Subject<'_> {
         let started = Instant::now();
         let candidates = candidates(self.spec, self.device);
         let mut rates = vec![0.0f64; candidates.len()];
+        // What a picture takes in one session: a slow model's large batches would not fit into the budget.
+        let mut per_picture = 0.0;
         for turn in 0..TURNS {
             for (&settings, rate) in candidates.iter().zip(&mut rates) {
-                if started.elapsed() > BUDGET {
-                    break;
+                let expected = SLICE + Duration::from_secs_f64(per_picture * settings.batch as f64);
+                if started.elapsed() + expected > BUDGET {
+                    continue;
                 }
                 let measured = self.measure(settings, SLICE, stop);
                 if stop.load(Ordering::Relaxed) {
                     return None;
                 }
-                *rate = rate.max(measured.unwrap_or(0.0));
+                if let Some(measured) = measured.filter(|&m| m > 0.0) {
+                    *rate = rate.max(measured);
+                    per_picture = settings.instances as f64 / measured;
+                }
             }
             tracing::debug!(model = %self.spec.id, turn, ?rates, "measuring");
         }

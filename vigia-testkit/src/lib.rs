@@ -36,6 +36,7 @@ pub fn spec(name: &str, max_batch: usize) -> ModelSpec {
         },
         labels: Arc::from(["thing".to_owned()]),
         thresholds: Thresholds { confidence: 0.5, iou: 0.5 },
+        min_batch: 1,
         max_batch,
     }
 }

@@ -77,7 +77,13 @@ fn main() {
         ("BGR 640x640 -> 640 identity", Bgr, (640, 640), 640, Scaling::Bilinear, pad),
         ("I420 320x180 -> 640 enlarged", I420, (320, 180), 640, Scaling::Bilinear, pad),
         ("I420 3840x2160 -> 640 letterbox", I420, (3840, 2160), 640, Scaling::Bilinear, pad),
+        ("I420 640x360 -> 352 area", I420, (640, 360), 352, Scaling::Area, Fit::Stretch),
         ("I420 640x480 -> 352 area", I420, (640, 480), 352, Scaling::Area, Fit::Stretch),
+        ("I420 1280x720 -> 352 area", I420, (1280, 720), 352, Scaling::Area, Fit::Stretch),
+        ("I420 1920x1080 -> 352 area", I420, (1920, 1080), 352, Scaling::Area, Fit::Stretch),
+        ("I420 3840x2160 -> 352 area", I420, (3840, 2160), 352, Scaling::Area, Fit::Stretch),
+        ("NV12 1280x720 -> 352 area", Nv12, (1280, 720), 352, Scaling::Area, Fit::Stretch),
+        ("RGB 640x480 -> 352 area", Rgb, (640, 480), 352, Scaling::Area, Fit::Stretch),
         ("4:4:4 1280x720 -> 352 area", yuv444, (1280, 720), 352, Scaling::Area, Fit::Stretch),
     ];
     println!("{:34} {:>8} {:>8} {:>10} {:>8}", "ms per picture", "median", "best", "plain code", "best");

@@ -4,14 +4,15 @@
 //! tensor, `"NCHW"` f32. There is never an RGB copy of the picture, nor any other memory of a picture's size: rows of
 //! scratch and the tables of the last geometry live in the [`Preprocessor`].
 //!
-//! How a tensor row is made (`Scaling::Bilinear`, `BilinearCorner`):
-//! 1. two rows of each plane are mixed into a line of `i16` with 7 fractional bits (`linear`, `kernels`),
+//! How a tensor row is made (`sampler`, `kernels`):
+//! 1. rows of each plane are mixed into a line of `i16` with 7 fractional bits,
 //! 2. neighbours in the line are mixed into the tensor's columns (weights of 14 bits; skipped where nothing scales),
 //! 3. colour matrix, clamp to 0..255, `(value - mean) * scale`, stored in three planes (`colour`).
 //!
-//! `Scaling::Area` has weighted sums in f32 instead of 1 and 2 (`area`). Chroma is sampled at its own position, so it is
-//! interpolated and never repeated, and U, V are not clamped on the way. `placement` says where the picture lies and holds
-//! the conventions of the models' authors; `taps` turns that into tables.
+//! `Scaling::Bilinear` and `BilinearCorner` mix two rows and two columns, `Scaling::Area` all that a tensor pixel covers
+//! (`area`). Chroma is sampled at its own position, so it is interpolated and never repeated, and U, V are not clamped on
+//! the way. `placement` says where the picture lies and holds the conventions of the models' authors; `taps` turns that
+//! into tables.
 //!
 //! Every instruction set gives the same bits (`tests`); `tests/opencv.rs` compares with OpenCV; `benches/preprocess.rs`
 //! has the speed.
@@ -26,9 +27,9 @@ mod area;
 mod avx2;
 mod colour;
 mod kernels;
-mod linear;
 mod placement;
 mod planes;
+mod sampler;
 mod taps;
 #[cfg(test)]
 mod tests;
@@ -37,12 +38,11 @@ use vigia_core::frame::{ChromaSite, Colour, Image, PixelFormat};
 use vigia_core::geometry::{BBox, Mapping, Size};
 use vigia_core::model::{Fit, InputSpec};
 
-use self::area::Area;
 use self::colour::Finish;
 use self::kernels::Isa;
-use self::linear::Linear;
 use self::placement::Placement;
 use self::planes::{Grids, Planes};
+use self::sampler::Sampler;
 
 /// Brings pictures into the input of one model. One per model instance, owned by that instance's thread.
 #[derive(Debug)]
@@ -52,8 +52,7 @@ pub struct Preprocessor {
     geometry: Option<Geometry>,
     finish: Finish,
     colour: Colour,
-    linear: Linear,
-    area: Area,
+    sampler: Sampler,
 }
 
 /// Remembers which part of a slot is already padding, so that it is filled again only when that changes. The default
@@ -109,7 +108,7 @@ impl Preprocessor {
     fn with_isa(spec: InputSpec, isa: Isa) -> Self {
         let colour = Colour::default();
         let finish = Finish::new(&spec, colour);
-        Self { spec, isa, geometry: None, finish, colour, linear: Linear::default(), area: Area::default() }
+        Self { spec, isa, geometry: None, finish, colour, sampler: Sampler::default() }
     }
 
     /// The input that is filled.
@@ -154,11 +153,7 @@ impl Preprocessor {
     fn prepare(&mut self, key: Key, roi: Option<BBox>) -> Geometry {
         let placement = Placement::new(&self.spec, key.source, roi);
         let grids = Grids::new(key.format, key.size, key.reduction, key.site);
-        if placement.area {
-            self.area.prepare(&placement, &grids);
-        } else {
-            self.linear.prepare(&placement, &grids);
-        }
+        self.sampler.prepare(&placement, &grids);
         let columns = placement.x.first..placement.x.first + placement.x.len;
         let soft = columns.map(|d| (d, placement.x.cover(d) as f32)).filter(|(_, cover)| *cover < 1.0).collect();
         Geometry { key, placement, grids, soft }
@@ -190,7 +185,7 @@ impl Preprocessor {
 
     /// Writes the part that shows the picture.
     fn rows(&mut self, geometry: &Geometry, planes: &Planes<'_>, pad: [f32; 3], slot: &mut [f32]) {
-        let Geometry { placement: Placement { x, y, area, .. }, grids, soft, .. } = geometry;
+        let Geometry { placement: Placement { x, y, .. }, grids, soft, .. } = geometry;
         let (width, height) = (self.spec.size.width as usize, self.spec.size.height as usize);
         if x.len == 0 || y.len == 0 {
             return;
@@ -198,17 +193,13 @@ impl Preprocessor {
         let (first, rest) = slot.split_at_mut(width * height);
         let (second, third) = rest.split_at_mut(width * height);
         let columns = x.first..x.first + x.len;
-        self.linear.begin();
+        self.sampler.begin();
         for d in 0..y.len {
             let start = (y.first + d) * width;
             let mut out = [&mut *first, second, third].map(|plane| &mut plane[start..start + width]);
             let [a, b, c] = &mut out;
             let shown = [&mut a[columns.clone()], &mut b[columns.clone()], &mut c[columns.clone()]];
-            if *area {
-                self.area.row(self.isa, planes, grids.kind, d, &self.finish, shown);
-            } else {
-                self.linear.row(self.isa, planes, grids.kind, d, &self.finish, shown);
-            }
+            self.sampler.row(self.isa, planes, grids.kind, d, &self.finish, shown);
             let cover = y.cover(y.first + d) as f32;
             if cover < 1.0 || !soft.is_empty() {
                 for (row, pad) in out.into_iter().zip(pad) {

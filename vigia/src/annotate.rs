@@ -8,7 +8,7 @@ use vigia_core::result::FrameResult;
 use vigia_vision::draw;
 use vigia_vision::picture::{RgbImage, encode_jpeg, to_rgb};
 
-use crate::inputs::CopyNames;
+use crate::inputs::{CopyNames, InputFiles};
 
 /// JPEG quality of annotated pictures.
 const QUALITY: u8 = 90;
@@ -17,7 +17,10 @@ const QUALITY: u8 = 90;
 pub struct Copies {
     folder: PathBuf,
     names: CopyNames,
+    inputs: InputFiles,
     canvas: RgbImage,
+    /// The input whose copy failed; nothing more of it is written.
+    failed: Option<Arc<str>>,
     #[cfg(feature = "gstreamer")]
     video: Option<Video>,
 }
@@ -25,19 +28,22 @@ pub struct Copies {
 #[cfg(feature = "gstreamer")]
 struct Video {
     source: Arc<str>,
+    size: Size,
     recorder: vigia_media::Recorder,
 }
 
 impl Copies {
-    /// Copies into `folder`, which is made where it is not there.
+    /// Copies into `folder`, which is made where it is not there. None takes the place of an input.
     ///
     /// # Errors
     /// When the folder cannot be made.
-    pub fn into_folder(folder: &Path) -> Result<Self, String> {
+    pub fn into_folder(folder: &Path, inputs: InputFiles) -> Result<Self, String> {
         std::fs::create_dir_all(folder).map_err(|e| format!("the folder {} cannot be made: {e}", folder.display()))?;
         Ok(Self {
             folder: folder.to_owned(),
             names: CopyNames::default(),
+            inputs,
+            failed: None,
             canvas: RgbImage::new(Size::default()),
             #[cfg(feature = "gstreamer")]
             video: None,
@@ -47,7 +53,7 @@ impl Copies {
     /// Draws a result and writes it: a picture at once, a frame into its video. `fps` is the video's, where known.
     ///
     /// # Errors
-    /// What could not be written, and why.
+    /// What could not be written, and why, once for each input.
     pub fn add(
         &mut self,
         source: &Arc<str>,
@@ -55,33 +61,51 @@ impl Copies {
         label: &dyn Fn(u32) -> String,
         fps: Option<f64>,
     ) -> Result<(), String> {
+        if self.failed.as_ref() == Some(source) {
+            return Ok(());
+        }
         to_rgb(&result.frame.image, &mut self.canvas);
         draw::annotate(&mut self.canvas, &result.detections, label);
-        match result.frame.pts {
+        let written = match result.frame.pts {
             None => self.picture(source),
             Some(pts) => self.frame(source, pts, fps),
+        };
+        if written.is_err() {
+            self.failed = Some(source.clone());
         }
+        written
+    }
+
+    /// A path for the copy of an input that is neither another copy nor an input itself.
+    fn path(&mut self, source: &str, extension: &str) -> PathBuf {
+        let path = |name: &str| self.folder.join(name).with_added_extension(extension);
+        let name = self.names.next(source, |name| !self.inputs.contains(&path(name)));
+        path(&name)
     }
 
     fn picture(&mut self, source: &str) -> Result<(), String> {
-        let path = self.folder.join(format!("{}.jpg", self.names.next(source)));
+        let path = self.path(source, "jpg");
         let jpeg = encode_jpeg(&self.canvas, QUALITY).map_err(|e| e.to_string())?;
         std::fs::write(&path, jpeg).map_err(|e| format!("{} cannot be written: {e}", path.display()))
     }
 
     #[cfg(feature = "gstreamer")]
     fn frame(&mut self, source: &Arc<str>, pts: std::time::Duration, fps: Option<f64>) -> Result<(), String> {
-        let video = match &mut self.video {
-            Some(video) if video.source == *source => video,
-            other => {
-                let path = self.folder.join(self.names.next(source)).with_added_extension("mp4");
-                // Thousandths keep 29.97 apart from 30.
-                let rate = ((fps.unwrap_or(25.0).clamp(1.0, 240.0) * 1000.0).round() as i32, 1000);
-                let recorder = vigia_media::Recorder::create(&path, self.canvas.size(), rate)
-                    .map_err(|e| format!("no annotated copy: {e}"))?;
-                other.insert(Video { source: source.clone(), recorder })
-            }
-        };
+        let size = self.canvas.size();
+        // A stream that changes its size goes on in a file of its own.
+        if self.video.as_ref().is_some_and(|video| video.source != *source || video.size != size) {
+            self.close_video()?;
+        }
+        if self.video.is_none() {
+            let extension = vigia_media::Recorder::extension().map_err(|e| format!("no annotated copy: {e}"))?;
+            let path = self.path(source, extension);
+            // Thousandths keep 29.97 apart from 30.
+            let rate = ((fps.unwrap_or(25.0).clamp(1.0, 240.0) * 1000.0).round() as i32, 1000);
+            let recorder = vigia_media::Recorder::create(&path, size, rate);
+            let recorder = recorder.map_err(|e| format!("no annotated copy: {e}"))?;
+            self.video = Some(Video { source: source.clone(), size, recorder });
+        }
+        let Some(video) = &mut self.video else { return Ok(()) };
         video.recorder.write_rgb(self.canvas.bytes(), pts).map_err(|e| format!("the annotated copy broke off: {e}"))
     }
 
@@ -96,10 +120,20 @@ impl Copies {
     /// # Errors
     /// When the file could not be finished.
     pub fn done(&mut self) -> Result<(), String> {
+        let had_failed = self.failed.take().is_some();
         #[cfg(feature = "gstreamer")]
-        if let Some(video) = self.video.take() {
-            video.recorder.finish().map_err(|e| format!("the annotated copy could not be finished: {e}"))?;
+        match self.close_video() {
+            // What was wrong was said already.
+            Err(_) if had_failed => {}
+            closed => return closed,
         }
+        let _ = had_failed;
         Ok(())
+    }
+
+    #[cfg(feature = "gstreamer")]
+    fn close_video(&mut self) -> Result<(), String> {
+        let Some(video) = self.video.take() else { return Ok(()) };
+        video.recorder.finish().map(drop).map_err(|e| format!("the annotated copy could not be finished: {e}"))
     }
 }

@@ -3,6 +3,7 @@
 //! Counted is what Rust code allocates. The C libraries' share shows in page faults: docs/performance.md.
 
 use std::alloc::System;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use vigia_core::detection::Thresholds;
 use vigia_core::source::Flow;
 use vigia_engine::offline::{self, Event, OfflineOptions};
 use vigia_engine::pipeline::Pipeline;
+use vigia_engine::worker::StopFlag;
 use vigia_vision::picture::{PictureDecoder, PictureLimits};
 
 #[global_allocator]
@@ -27,7 +29,7 @@ fn root() -> PathBuf {
 }
 
 /// Bytes allocated per result between the `skip`-th and the last.
-fn bytes_per_result(pipeline: &Arc<Pipeline>, arguments: &[String], skip: usize) -> usize {
+fn bytes_per_result(pipeline: &Arc<Pipeline>, arguments: &[OsString], skip: usize) -> usize {
     let opener = Opener {
         decoder: Arc::new(PictureDecoder::new(PictureLimits::default())),
         cover: None,
@@ -40,7 +42,7 @@ fn bytes_per_result(pipeline: &Arc<Pipeline>, arguments: &[String], skip: usize)
     let options = OfflineOptions { every: 1, thresholds, decoders: 2, window: 8 };
     let (mut results, mut region, mut bytes) = (0, None, 0);
     let opened = named.into_iter().map(move |input| opener.open(input));
-    offline::run(pipeline, opened, options, |name, event| {
+    offline::run(pipeline, opened, options, &StopFlag::default(), |name, event| {
         match event {
             Event::Result(_) => {
                 results += 1;
@@ -74,7 +76,7 @@ fn steady_state_allocates_no_frames() {
     let pipeline = Arc::new(loader.pipeline("faces").expect("the built-in pipeline"));
 
     // 640 x 360: 345,600 bytes a frame, 2 MB a tensor.
-    let video = ["test://?width=640&height=360&frames=200".to_owned()];
+    let video = ["test://?width=640&height=360&frames=200".into()];
     let per_frame = bytes_per_result(&pipeline, &video, 60);
     eprintln!("video: {per_frame} bytes per frame");
     assert!(per_frame < RESULT_SIZED, "{per_frame} bytes allocated per frame");
@@ -82,7 +84,7 @@ fn steady_state_allocates_no_frames() {
     // 1920 x 1280: 4.9 MB of planes; the encoded file is read into memory of its own.
     let file = ".vigia/samples/sample1.jpg";
     let encoded = usize::try_from(std::fs::metadata(file).expect("there").len()).expect("small");
-    let per_picture = bytes_per_result(&pipeline, &vec![file.to_owned(); 60], 20);
+    let per_picture = bytes_per_result(&pipeline, &vec![OsString::from(file); 60], 20);
     eprintln!("pictures: {per_picture} bytes per picture, {encoded} of them the file");
     assert!(per_picture < encoded + 3 * RESULT_SIZED, "{per_picture} bytes allocated per picture of {encoded} bytes");
 }

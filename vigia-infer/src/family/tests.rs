@@ -45,13 +45,23 @@ fn ultralytics_metadata_gives_size_and_labels() {
     assert_eq!(found.spec.family, Family::YoloV8);
     assert_eq!(found.spec.input.size, Size::new(640, 480));
     assert_eq!(found.spec.labels.as_ref(), ["cat", "dog"]);
-    assert_eq!((found.graph_batch, found.spec.max_batch), (None, MAX_BATCH));
+    assert_eq!((found.spec.min_batch, found.spec.max_batch), (1, MAX_BATCH));
 }
 
 #[test]
 fn a_batch_that_only_the_input_leaves_free_is_no_free_batch() {
     let half = graph(&[-1, 3, 640, 640], &[("output0", &[1, 84, 8400])], &[]);
     assert_eq!(look(&half, "{}").expect("recognised").spec.max_batch, 1);
+}
+
+#[test]
+fn a_batch_in_the_graph_is_the_only_one_and_must_make_sense() {
+    let four = look(&graph(&[4, 3, 640, 640], &[("output0", &[4, 84, 8400])], &[]), "{}").expect("recognised").spec;
+    assert_eq!((four.min_batch, four.max_batch), (4, 4));
+    for batch in [0, 100_000] {
+        let error = look(&graph(&[batch, 3, 640, 640], &[("output0", &[batch, 84, 8400])], &[]), "{}");
+        assert!(error.err().expect("refused").contains("batch"));
+    }
 }
 
 #[test]

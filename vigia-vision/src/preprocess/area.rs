@@ -1,44 +1,93 @@
-//! The mean of the covered area, for pictures that shrink on both axes (OpenCV's `INTER_AREA`): weighted sums of whole
-//! rows, then of runs of columns, in f32.
-#![expect(clippy::inline_always, reason = "loops must be compiled inside the functions of each instruction set")]
+//! The mean of the covered area, for pictures that shrink on both axes (OpenCV's `INTER_AREA`), as tables: which samples
+//! of a plane a tensor pixel covers and how much of each, per axis.
 
-use super::colour::{Finish, UNIT};
-use super::kernels::Isa;
-use super::placement::{Axis, Placement};
-use super::planes::{Grids, Kind, Plane, Planes};
-use super::taps::{Grid, Runs};
+use super::placement::Axis;
+use super::taps::{COLUMN_BITS, Grid};
 
-/// Tables of planes that share a grid.
+/// Runs of samples with their weights, one run per tensor pixel, all of the same length. None passes the plane's end.
 #[derive(Debug, Default)]
-struct Taps {
-    rows: Runs,
-    columns: Runs,
-    /// First sample of a row that is needed, and how many.
-    base: usize,
-    width: usize,
-    /// Sums that runs of columns refer to.
-    sums: usize,
+pub(super) struct Runs {
+    /// First sample of each run.
+    pub(super) first: Vec<u32>,
+    /// Samples in a run, at least 1.
+    pub(super) count: usize,
+    /// The weights in 1/16384, run after run; those of one run add up to 1.
+    pub(super) weights: Vec<i16>,
+    /// Scratch: the weights of one run as they are computed.
+    run: Vec<f64>,
 }
 
-impl Taps {
-    /// Tables for one plane's grid; `first` is the grid of the first plane.
-    fn fill(&mut self, placement: &Placement, (x, y): (Grid, Grid), first: (Grid, Grid)) {
-        let smooth_x = smooth(&placement.x, &x, &first.0);
-        let smooth_y = smooth(&placement.y, &y, &first.1);
-        self.rows.fill(&placement.y, &y, smooth_y);
-        self.columns.fill(&placement.x, &x, smooth_x);
-        self.base = self.columns.first.iter().min().map_or(0, |&first| first as usize);
-        for first in &mut self.columns.first {
-            *first -= self.base as u32;
+impl Runs {
+    /// Computes the mean over what each tensor pixel covers, in a plane with this grid; `first` is the grid of the image's
+    /// first plane.
+    pub(super) fn fill(&mut self, axis: &Axis, grid: &Grid, first: &Grid) {
+        let smooth = smooth(axis, grid, first);
+        let pixels = axis.first..axis.first + axis.len;
+        self.count = pixels.clone().map(|d| self.cover(axis, grid, smooth, d).1).max().unwrap_or(1);
+        self.first.clear();
+        self.weights.clear();
+        for d in pixels {
+            let (first, count) = self.cover(axis, grid, smooth, d);
+            // What a run has too many gets no weight: samples behind it, or before it at the plane's end.
+            let start = first.min(grid.len - self.count);
+            let before = first - start;
+            self.first.push(start as u32);
+            self.weights.extend(std::iter::repeat_n(0, before));
+            // Whatever is rounded off one weight comes to the next one, so that nothing is lost.
+            let (mut sum, mut given) = (0.0, 0);
+            for weight in &self.run {
+                sum += weight;
+                let upto = (sum * f64::from(1 << COLUMN_BITS)).round() as i16;
+                self.weights.push(upto - given);
+                given = upto;
+            }
+            self.weights.extend(std::iter::repeat_n(0, self.count - before - count));
         }
-        // Runs may pass the plane's end: there, sums are made of nothing.
-        self.sums = self.columns.first.iter().max().map_or(0, |&first| first as usize + self.columns.count);
-        self.width = self.sums.min(x.len - self.base);
+    }
+
+    /// The first sample of the run for tensor pixel `d` (from the first that is shown) and the weights, without zeros
+    /// around them.
+    pub(super) fn trimmed(&self, d: usize) -> (usize, &[i16]) {
+        let run = &self.weights[d * self.count..][..self.count];
+        let start = run.iter().position(|&weight| weight != 0).unwrap_or(0);
+        let end = run.iter().rposition(|&weight| weight != 0).map_or(self.count, |last| last + 1);
+        (self.first[d] as usize + start, &run[start..end])
+    }
+
+    /// Puts the weights of tensor pixel `d` into `run`; returns its first sample and how many there are.
+    fn cover(&mut self, axis: &Axis, grid: &Grid, smooth: bool, d: usize) -> (usize, usize) {
+        let last = grid.len as i64 - 1;
+        let (from, to) = axis.interval(d);
+        // What lies beyond the plane shows its edge.
+        let within = |position: f64| grid.index(position).clamp(-1.0, last as f64 + 1.0);
+        let (from, to) = (within(from), within(to));
+        let integral = if smooth { hat } else { square };
+        let reach = if smooth { 1.0 } else { 0.5 };
+        let (first, end) = ((from - reach + 1e-6).ceil() as i64, (to + reach - 1e-6).floor() as i64);
+        let lowest = first.clamp(0, last);
+        self.run.clear();
+        self.run.resize((end.clamp(lowest, last) - lowest) as usize + 1, 0.0);
+        let mut sum = 0.0;
+        for j in first..=end {
+            let weight = integral(to - j as f64) - integral(from - j as f64);
+            self.run[(j.clamp(lowest, last) - lowest) as usize] += weight;
+            sum += weight;
+        }
+        if sum > 1e-9 {
+            for weight in &mut self.run {
+                *weight /= sum;
+            }
+        } else {
+            // Covers nothing: a picture thinner than the arithmetic can tell. Any of its samples will do.
+            self.run.clear();
+            self.run.push(1.0);
+        }
+        (lowest as usize, self.run.len())
     }
 }
 
-/// Whether samples are points of an interpolated surface: subsampled chroma, which is never repeated, and a reduced plane
-/// that has to grow.
+/// Whether samples are points of an interpolated surface rather than squares (what `INTER_AREA` takes them for):
+/// subsampled chroma, which is never repeated, and a reduced plane that has to grow.
 fn smooth(axis: &Axis, grid: &Grid, first: &Grid) -> bool {
     let covered = match axis.len {
         0 => 0.0,
@@ -47,97 +96,13 @@ fn smooth(axis: &Axis, grid: &Grid, first: &Grid) -> bool {
     grid.step > first.step || covered / grid.step + 1e-6 < axis.len as f64
 }
 
-/// Tables and scratch of area sampling.
-#[derive(Debug, Default)]
-pub(super) struct Area {
-    first: Taps,
-    chroma: Taps,
-    /// One row of sums, channels interleaved as in the plane.
-    sums: Vec<f32>,
-    /// Tensor columns per channel.
-    lines: [Vec<f32>; 3],
+/// The integral from the left over a square of width 1 around 0.
+fn square(x: f64) -> f64 {
+    (x + 0.5).clamp(0.0, 1.0)
 }
 
-impl Area {
-    /// Computes the tables.
-    pub(super) fn prepare(&mut self, placement: &Placement, grids: &Grids) {
-        self.first.fill(placement, grids.first, grids.first);
-        if let Some(chroma) = grids.chroma {
-            self.chroma.fill(placement, chroma, grids.first);
-        }
-        self.sums.resize(3 * self.first.sums.max(self.chroma.sums), 0.0);
-        for line in &mut self.lines {
-            line.resize(placement.x.len, 0.0);
-        }
-    }
-
-    /// Makes row `d` of the shown part.
-    pub(super) fn row(
-        &mut self,
-        isa: Isa,
-        planes: &Planes<'_>,
-        kind: Kind,
-        d: usize,
-        f: &Finish,
-        out: [&mut [f32]; 3],
-    ) {
-        self.fetch(isa, planes.first(), 0, d);
-        for (index, &plane) in planes.chroma().iter().enumerate() {
-            self.fetch(isa, plane, 1 + index, d);
-        }
-        let [a, b, c] = &self.lines;
-        match kind {
-            Kind::Yuv => isa.yuv_mean(f, [a, b, c], out),
-            Kind::Rgb { swap: false } => isa.rgb_mean(f, [a, b, c], out),
-            Kind::Rgb { swap: true } => isa.rgb_mean(f, [c, b, a], out),
-            Kind::Gray => isa.gray_mean(f, a, out),
-        }
-    }
-
-    fn fetch(&mut self, isa: Isa, plane: Plane<'_>, line: usize, d: usize) {
-        let taps = if line == 0 { &self.first } else { &self.chroma };
-        let sums = &mut self.sums[..taps.sums * plane.channels];
-        sums.fill(0.0);
-        if let Some((row, weights)) = taps.rows.iter().nth(d) {
-            for (row, &weight) in (row..).zip(weights).filter(|(_, weight)| **weight > 0.0) {
-                isa.accumulate(sums, plane.row(row, taps.base, taps.width), weight);
-            }
-        }
-        for (channel, line) in self.lines[line..line + plane.channels].iter_mut().enumerate() {
-            isa.average(&sums[channel..], plane.channels, &taps.columns, line);
-        }
-    }
-}
-
-/// The weighted mean of each run of `sums`, whose samples are `step` apart.
-#[inline(always)]
-pub(super) fn average(sums: &[f32], step: usize, columns: &Runs, out: &mut [f32]) {
-    match columns.count {
-        1 => average_of::<1>(sums, step, columns, out),
-        2 => average_of::<2>(sums, step, columns, out),
-        3 => average_of::<3>(sums, step, columns, out),
-        4 => average_of::<4>(sums, step, columns, out),
-        5 => average_of::<5>(sums, step, columns, out),
-        6 => average_of::<6>(sums, step, columns, out),
-        _ => {
-            for (out, (first, weights)) in out.iter_mut().zip(columns.iter()) {
-                let samples = sums[first * step..].iter().step_by(step);
-                *out = samples.zip(weights).fold(0.0, |sum, (s, w)| sum + s * w) * UNIT;
-            }
-        }
-    }
-}
-
-/// The same with a number of samples that the compiler knows.
-#[inline(always)]
-fn average_of<const N: usize>(sums: &[f32], step: usize, columns: &Runs, out: &mut [f32]) {
-    let (weights, _) = columns.weights.as_chunks::<N>();
-    for ((out, &first), weights) in out.iter_mut().zip(&columns.first).zip(weights) {
-        let samples = &sums[first as usize * step..][..=(N - 1) * step];
-        let mut sum = 0.0;
-        for (i, weight) in weights.iter().enumerate() {
-            sum += samples[i * step] * weight;
-        }
-        *out = sum * UNIT;
-    }
+/// The integral from the left over the hat from -1 over 0 (height 1) to 1.
+fn hat(x: f64) -> f64 {
+    let x = x.clamp(-1.0, 1.0);
+    if x < 0.0 { (x + 1.0) * (x + 1.0) / 2.0 } else { 1.0 - (1.0 - x) * (1.0 - x) / 2.0 }
 }

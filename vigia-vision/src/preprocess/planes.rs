@@ -20,6 +20,33 @@ impl<'a> Plane<'a> {
     pub(super) fn row(&self, row: usize, base: usize, width: usize) -> &'a [u8] {
         &self.bytes[row * self.stride..][..self.row][base * self.channels..][..width * self.channels]
     }
+
+    /// The same of `count` rows from row `row` on.
+    pub(super) fn rows(&self, row: usize, count: usize, base: usize, width: usize) -> Rows<'a> {
+        let (start, width) = (base * self.channels, width * self.channels);
+        let len = count.saturating_sub(1) * self.stride + width;
+        Rows { bytes: &self.bytes[row * self.stride + start..][..len], stride: self.stride }
+    }
+}
+
+/// Rows of a plane that follow each other, cut to the same columns.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    /// From the first row's first byte to the last row's last.
+    bytes: &'a [u8],
+    stride: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// All bytes: row `i` begins at `i` strides. At least as many as the rows' widths and the strides between them.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Bytes from one row to the next.
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
 }
 
 /// The planes of one image, checked against its description.

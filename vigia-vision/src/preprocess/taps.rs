@@ -3,11 +3,12 @@
 //! A plane has its own grid: chroma is subsampled and may be sited at the left, a reduced JPEG shows several source
 //! pixels per sample. [`Grid`] turns source positions into plane indices, so chroma is sampled where it lies.
 
+use super::area::Runs;
 use super::placement::Axis;
 
 /// Bits of a row's weight.
 const ROW_BITS: u32 = 15;
-/// Bits of a column's weight.
+/// Bits of a column's weight, and of a row's that is part of an area.
 pub(super) const COLUMN_BITS: u32 = 14;
 /// Columns are made in blocks of this many.
 pub(super) const BLOCK: usize = 16;
@@ -27,7 +28,7 @@ pub(super) struct Grid {
 
 impl Grid {
     /// The sample index (fractional) at a source position.
-    fn index(&self, position: f64) -> f64 {
+    pub(super) fn index(&self, position: f64) -> f64 {
         position / self.step - self.bias
     }
 
@@ -64,10 +65,12 @@ pub(super) enum Fetch {
     /// Sample after sample, nothing to mix: the line itself.
     #[default]
     Direct,
-    /// Each four columns lie within eight samples.
+    /// Each four columns begin within seven samples.
     Window,
-    /// Farther apart.
+    /// One pair of samples per column, farther apart.
     Gather,
+    /// Any number of pairs, farther apart: eight samples of one column at a time.
+    Each,
 }
 
 /// The columns of a plane that make a tensor row; all vectors hold whole blocks.
@@ -81,129 +84,102 @@ pub(super) struct Columns {
     pub(super) len: usize,
     /// How to fetch.
     pub(super) fetch: Fetch,
-    /// Left sample per tensor pixel; the right one is the next.
+    /// First sample per tensor pixel; the others follow it.
     pub(super) left: Vec<u32>,
-    /// Weights of the left and the right sample in 1/16384, per tensor pixel.
+    /// Pairs of samples per tensor pixel: one for bilinear sampling, as many as it takes for an area.
+    pub(super) pairs: usize,
+    /// Weights of the left and the right sample of a pair in 1/16384; those of a tensor pixel add up to 1. First the first
+    /// [`Self::group`] pairs of each tensor pixel, then the next ones of each, and so on.
     pub(super) weights: Vec<[i16; 2]>,
     /// For [`Fetch::Window`]: per four tensor pixels, the byte shuffle that makes (left, right) pairs out of the eight
     /// samples from the first one's left sample on.
     pub(super) shuffles: Vec<[u8; 16]>,
 }
 
+/// Pairs that are fetched at once for [`Fetch::Each`].
+pub(super) const EACH: usize = 4;
+
 impl Columns {
-    /// Computes the table.
+    /// Computes the table for bilinear sampling.
     pub(super) fn fill(&mut self, axis: &Axis, grid: &Grid) {
         self.left.clear();
         self.weights.clear();
-        self.shuffles.clear();
-        self.len = axis.len;
         for d in axis.first..axis.first + axis.len {
             let (left, weight) = grid.tap(axis.position(d), COLUMN_BITS);
             self.left.push(left as u32);
             self.weights.push([(1 << COLUMN_BITS) - weight as i16, weight as i16]);
         }
-        let (Some(&first), Some(&last)) = (self.left.first(), self.left.last()) else {
+        self.pairs = 1;
+        self.place(2);
+        self.width = self.width.min(grid.len - self.base);
+        self.weights.resize(self.left.len(), [0; 2]);
+        if self.fetch == Fetch::Each {
+            self.fetch = Fetch::Gather;
+        }
+    }
+
+    /// Takes the table of an area over.
+    pub(super) fn fill_runs(&mut self, runs: &Runs) {
+        self.left.clear();
+        self.left.extend(&runs.first);
+        self.weights.clear();
+        self.pairs = 1;
+        if runs.count <= 2 {
+            self.weights.extend(runs.weights.chunks_exact(runs.count).map(|run| pair(run, 0)));
+        }
+        self.place(runs.count);
+        if self.fetch == Fetch::Direct {
+            return;
+        }
+        let group = self.group();
+        self.pairs = runs.count.div_ceil(2).next_multiple_of(group);
+        self.weights.clear();
+        for first in (0..self.pairs).step_by(group) {
+            for run in runs.weights.chunks_exact(runs.count) {
+                self.weights.extend((first..first + group).map(|at| pair(run, at)));
+            }
+            self.weights.resize((first + group) * self.left.len(), [0; 2]);
+        }
+    }
+
+    /// Pairs of a tensor pixel whose weights stand side by side.
+    pub(super) fn group(&self) -> usize {
+        if self.fetch == Fetch::Each { EACH } else { 1 }
+    }
+
+    /// Given the first samples of all tensor pixels, which have `count` each, finds what is needed of a row and how to fetch
+    /// it, and completes the last block.
+    fn place(&mut self, count: usize) {
+        self.len = self.left.len();
+        self.shuffles.clear();
+        let (Some(&first), Some(&last)) = (self.left.iter().min(), self.left.iter().max()) else {
             (self.base, self.width) = (0, 0);
             return;
         };
         self.base = first as usize;
-        self.width = ((last - first) as usize + 2).min(grid.len - self.base);
-        let whole = axis.len.next_multiple_of(BLOCK);
-        self.left.resize(whole, last);
-        self.weights.resize(whole, [1 << COLUMN_BITS, 0]);
+        self.width = (last - first) as usize + count;
+        self.left.resize(self.len.next_multiple_of(BLOCK), last);
         self.left.iter_mut().for_each(|left| *left -= first);
 
         let direct = |(i, (&left, weight)): (usize, (&u32, &[i16; 2]))| left as usize == i && weight[1] == 0;
-        let near = |four: &[u32]| four.iter().all(|&left| left - four[0] <= 6);
-        self.fetch = if self.left.iter().zip(&self.weights).take(self.len).enumerate().all(direct) {
+        let near = |four: &[u32]| four.iter().all(|&left| left.wrapping_sub(four[0]) <= 6);
+        self.fetch = if self.weights.len() == self.len && self.left.iter().zip(&self.weights).enumerate().all(direct) {
             Fetch::Direct
         } else if self.left.chunks_exact(4).all(near) {
             self.shuffles.extend(self.left.chunks_exact(4).map(shuffle));
             Fetch::Window
         } else {
-            Fetch::Gather
+            Fetch::Each
         };
     }
+}
+
+/// The weights of pair `at` of a run.
+fn pair(run: &[i16], at: usize) -> [i16; 2] {
+    [2 * at, 2 * at + 1].map(|i| run.get(i).copied().unwrap_or(0))
 }
 
 fn shuffle(four: &[u32]) -> [u8; 16] {
     // Each tensor pixel takes four bytes, two samples, from its distance to the window's start.
     std::array::from_fn(|byte| ((four[byte / 4] - four[0]) * 2) as u8 + (byte % 4) as u8)
-}
-
-/// Runs of samples with their weights, one run per tensor pixel, all of the same length.
-#[derive(Debug, Default)]
-pub(super) struct Runs {
-    /// First sample of each run.
-    pub(super) first: Vec<u32>,
-    /// Samples in a run, at least 1. The last runs may pass the plane's end, with weight 0 there.
-    pub(super) count: usize,
-    /// The weights, run after run; those of one run add up to 1.
-    pub(super) weights: Vec<f32>,
-    /// Scratch: one run before it is normalised.
-    run: Vec<f64>,
-}
-
-impl Runs {
-    /// Computes the mean over what each tensor pixel covers. `smooth` takes the samples as points of an interpolated
-    /// surface (chroma, and planes that must be enlarged), otherwise as squares (what `INTER_AREA` does).
-    pub(super) fn fill(&mut self, axis: &Axis, grid: &Grid, smooth: bool) {
-        self.first.clear();
-        self.weights.clear();
-        let pixels = axis.first..axis.first + axis.len;
-        self.count = pixels.clone().map(|d| self.cover(axis, grid, smooth, d).1).max().unwrap_or(1);
-        for d in pixels {
-            let (first, count) = self.cover(axis, grid, smooth, d);
-            self.first.push(first);
-            self.weights.extend(self.run.iter().map(|&w| w as f32));
-            self.weights.extend(std::iter::repeat_n(0.0, self.count - count));
-        }
-    }
-
-    /// Puts the weights of tensor pixel `d` into `run`; returns its first sample and how many there are.
-    fn cover(&mut self, axis: &Axis, grid: &Grid, smooth: bool, d: usize) -> (u32, usize) {
-        let last = grid.len as i64 - 1;
-        let (from, to) = axis.interval(d);
-        // What lies beyond the plane shows its edge.
-        let within = |position: f64| grid.index(position).clamp(-1.0, last as f64 + 1.0);
-        let (from, to) = (within(from), within(to));
-        let integral = if smooth { hat } else { square };
-        let reach = if smooth { 1.0 } else { 0.5 };
-        let (first, end) = ((from - reach + 1e-6).ceil() as i64, (to + reach - 1e-6).floor() as i64);
-        let lowest = first.clamp(0, last);
-        self.run.clear();
-        self.run.resize((end.clamp(lowest, last) - lowest) as usize + 1, 0.0);
-        let mut sum = 0.0;
-        for j in first..=end {
-            let weight = integral(to - j as f64) - integral(from - j as f64);
-            self.run[(j.clamp(lowest, last) - lowest) as usize] += weight;
-            sum += weight;
-        }
-        if sum > 1e-9 {
-            for weight in &mut self.run {
-                *weight /= sum;
-            }
-        } else {
-            // Covers nothing: a picture thinner than the arithmetic can tell. Any of its samples will do.
-            self.run.clear();
-            self.run.push(1.0);
-        }
-        (lowest as u32, self.run.len())
-    }
-
-    /// The runs: first sample and weights.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
-        self.first.iter().map(|&first| first as usize).zip(self.weights.chunks_exact(self.count.max(1)))
-    }
-}
-
-/// The integral from the left over a square of width 1 around 0.
-fn square(x: f64) -> f64 {
-    (x + 0.5).clamp(0.0, 1.0)
-}
-
-/// The integral from the left over the hat from -1 over 0 (height 1) to 1.
-fn hat(x: f64) -> f64 {
-    let x = x.clamp(-1.0, 1.0);
-    if x < 0.0 { (x + 1.0) * (x + 1.0) / 2.0 } else { 1.0 - (1.0 - x) * (1.0 - x) / 2.0 }
 }

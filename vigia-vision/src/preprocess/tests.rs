@@ -214,6 +214,29 @@ fn a_picture_of_one_pixel_fills_the_input() {
     }
 }
 
+/// Integer weights cost far less than the rounding to whole levels that other implementations do.
+#[test]
+fn areas_are_averaged_to_a_tenth_of_a_level() {
+    for (side, target) in [(64u32, 47), (64, 32), (90, 25), (200, 7), (1000, 2)] {
+        let image = picture(PixelFormat::Gray, Size::new(side, side), 0, Colour::default(), noise(side));
+        let (slot, _) = filled(&spec(target, target, Fit::Stretch, Scaling::Area), &image, None);
+        let step = f64::from(side) / f64::from(target);
+        let share = |d: usize, i: usize| {
+            let (from, to) = (d as f64 * step, (d + 1) as f64 * step);
+            (to.min(i as f64 + 1.0) - from.max(i as f64)).max(0.0) / step
+        };
+        let target = target as usize;
+        for (d, &value) in slot[..target * target].iter().enumerate() {
+            let mut want = 0.0;
+            for (x, y) in (0..side as usize).flat_map(|y| (0..side as usize).map(move |x| (x, y))) {
+                let weight = share(d / target, y) * share(d % target, x);
+                want += weight * f64::from(noise(side)(0, x, y));
+            }
+            assert!((f64::from(value) - want).abs() < 0.1, "{side} -> {target}, {d}: {value} for {want}");
+        }
+    }
+}
+
 #[test]
 fn padding_is_normalised_and_follows_the_geometry() {
     let mut spec = spec(20, 20, CENTRED, Scaling::Bilinear);

@@ -19,6 +19,7 @@ use vigia_core::frame::Frame;
 use vigia_core::source::Flow;
 use vigia_engine::offline::{self, Event, OfflineOptions};
 use vigia_engine::pipeline::Pipeline;
+use vigia_engine::worker::StopFlag;
 use vigia_infer::load::Model;
 use vigia_infer::tuning::{self, Measured, Settings};
 
@@ -102,13 +103,13 @@ pub(super) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure>
         limit: limit(cores, fastest, steps.decode),
     };
     match &args.json {
-        Some(path) if path.as_os_str() == "-" => output::line(&format!("{:#}", report.json())),
+        Some(path) if path.as_os_str() == "-" => output::print(&format!("{:#}", report.json()))?,
         Some(path) => {
             std::fs::write(path, format!("{:#}\n", report.json()))
                 .map_err(|e| failed(format!("{} cannot be written: {e}", path.display())))?;
-            output::line(&report.table());
+            output::print(&report.table())?;
         }
-        None => output::line(&report.table()),
+        None => output::print(&report.table())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -129,7 +130,8 @@ fn engine_alone(model: &Model, slice: Duration) -> Vec<Measured> {
             ways.push(Settings { instances, threads, batch });
         }
     }
-    ways.retain(|way| way.batch <= model.spec().max_batch);
+    let batches = model.spec().min_batch..=model.spec().max_batch;
+    ways.retain(|way| batches.contains(&way.batch));
     ways.sort_by_key(|way| (way.instances, way.threads, way.batch));
     ways.dedup();
     ways.into_iter()
@@ -190,7 +192,7 @@ fn full_path(pipeline: &Arc<Pipeline>, material: &Material, time: Duration) -> R
     let begun = Instant::now();
     let (mut counting_since, mut results, mut latencies) = (None, 0u64, Vec::new());
     let (mut last, mut failure) = (begun, None);
-    offline::run(pipeline, material.inputs(), options, |_name, event| {
+    offline::run(pipeline, material.inputs(), options, &StopFlag::default(), |_name, event| {
         last = Instant::now();
         match event {
             Event::Result(result) if counting_since.is_some() => {

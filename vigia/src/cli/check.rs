@@ -41,20 +41,17 @@ pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
 #[expect(clippy::unnecessary_wraps, reason = "the one that loads models can fail")]
 fn check_models(config: &Config) -> Result<ExitCode, Failure> {
     let (models, pipelines) = (config.models.len(), config.pipelines.len());
-    output::line(&format!("ok      {models} models, {pipelines} pipelines; built without ONNX Runtime, not loaded"));
+    output::print(&format!("ok      {models} models, {pipelines} pipelines; built without ONNX Runtime, not loaded"))?;
     Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(feature = "onnx")]
 fn check_models(config: &Config) -> Result<ExitCode, Failure> {
     let mut loader = Loader::new(config.clone(), Overrides::default())?;
-    let mut failed = false;
-    let mut report = |what: String, outcome: Result<String, String>| match outcome {
-        Ok(said) => output::line(&format!("ok      {what}: {said}")),
-        Err(error) => {
-            failed = true;
-            output::line(&format!("failed  {what}: {error}"));
-        }
+    let mut lines = Vec::new();
+    let line = |what: String, outcome: Result<String, String>| match outcome {
+        Ok(said) => format!("ok      {what}: {said}"),
+        Err(error) => format!("failed  {what}: {error}"),
     };
     for name in config.models.keys() {
         let loaded = loader.resolve(name).and_then(|(short, model)| loader.load(&short, &model));
@@ -62,17 +59,19 @@ fn check_models(config: &Config) -> Result<ExitCode, Failure> {
             let fallback = m.fallback().map(|why| format!(" ({why})")).unwrap_or_default();
             format!("{}, {}, on {}{fallback}", m.spec().family, m.spec().input.size, m.device())
         });
-        report(format!("model {name}"), said.map_err(|e| e.to_string()));
+        lines.push(line(format!("model {name}"), said.map_err(|e| e.to_string())));
     }
     for (name, pipeline) in &config.pipelines {
         // Nobody has to have the models of what is only there because it is built in.
         let missing = loader.resolve(&pipeline.detect.model).is_err();
         if missing && *pipeline == PipelineConfig::faces() {
-            output::line(&format!("absent  pipeline {name}: built in, its models are not there"));
+            lines.push(format!("absent  pipeline {name}: built in, its models are not there"));
             continue;
         }
         let outcome = loader.pipeline(name).map(|_running| drawing(pipeline)).map_err(|e| e.to_string());
-        report(format!("pipeline {name}"), outcome);
+        lines.push(line(format!("pipeline {name}"), outcome));
     }
+    output::print(&lines.join("\n"))?;
+    let failed = lines.iter().any(|line| line.starts_with("failed"));
     Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }

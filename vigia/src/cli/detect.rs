@@ -3,6 +3,7 @@
 mod progress;
 mod session;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use session::Session;
 pub(super) struct DetectArgs {
     /// Pictures, videos, folders, or addresses: rtsp(s)://, http(s)://, test://
     #[arg(required = true, value_name = "INPUT")]
-    pub(super) inputs: Vec<String>,
+    pub(super) inputs: Vec<OsString>,
     /// A model alone, by name or ONNX file, in place of a pipeline
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "pipeline")]
     model: Option<String>,
@@ -117,7 +118,8 @@ pub(super) fn run(args: &DetectArgs, config: Config) -> Result<ExitCode, Failure
     let options = options(args, &pipeline);
     let opened = named.into_iter().map(move |input| opener.open(input));
     let mut session = session;
-    offline::run(&pipeline, opened, options, |name, event| session.event(name, event))
+    let interrupted = session.interrupted();
+    offline::run(&pipeline, opened, options, &interrupted, |name, event| session.event(name, event))
         .map_err(|e| Failure::Failed(format!("no thread to read on: {e}")))?;
     drop(tuner);
     session.finish()

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use vigia_core::model::{Align, Channels, Fit, Scaling};
-use vigia_infer::import::import_face_api;
+use vigia_infer::import::{ImportedModel, import_face_api};
 use vigia_infer::load::Model;
 use vigia_infer::session::TensorInfo;
 
@@ -59,9 +59,8 @@ fn import(package: &Path, out: &Path) -> Result<ExitCode, Failure> {
     let inner = package.join("model");
     let weights = if inner.is_dir() { inner } else { package.to_owned() };
     let imported = import_face_api(&weights, out).map_err(|e| Failure::Failed(e.to_string()))?;
-    for model in imported {
-        output::line(&format!("{}  {} kB", model.path.display(), model.bytes.div_ceil(1000)));
-    }
+    let line = |model: &ImportedModel| format!("{}  {} kB", model.path.display(), model.bytes.div_ceil(1000));
+    output::print(&imported.iter().map(line).collect::<Vec<_>>().join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -83,29 +82,28 @@ fn list(config: Config, as_json: bool) -> Result<ExitCode, Failure> {
         failed |= row.is_err() && loader.config().models.contains_key(name);
         rows.push((name, row));
     }
-    if as_json {
+    let text = if as_json {
         let list: Vec<Value> = rows.iter().map(|(name, row)| list_entry(name, row)).collect();
-        output::line(&json!({ "models": list }).to_string());
+        json!({ "models": list }).to_string()
+    } else if rows.is_empty() {
+        format!("no models in {}: run scripts/setup.sh", folder.display())
     } else {
-        if rows.is_empty() {
-            output::line(&format!("no models in {}: run scripts/setup.sh", folder.display()));
-        }
-        for (name, row) in &rows {
-            output::line(&match row {
-                Ok(model) => {
-                    let spec = model.spec();
-                    let (family, size, settings) = (spec.family, spec.input.size, model.settings());
-                    format!(
-                        "{name:<20} {family:<18} {size:>9}  {:>3} classes  {}: {settings}",
-                        spec.labels.len(),
-                        model.device()
-                    )
-                }
-                Err(error) => format!("{name:<20} not usable: {}", error.split(';').next().unwrap_or(error)),
-            });
-        }
-    }
+        rows.iter().map(|(name, row)| list_line(name, row)).collect::<Vec<_>>().join("\n")
+    };
+    output::print(&text)?;
     Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn list_line(name: &str, row: &Result<Model, String>) -> String {
+    match row {
+        Ok(model) => {
+            let spec = model.spec();
+            let (family, size, settings) = (spec.family, spec.input.size, model.settings());
+            let (classes, device) = (spec.labels.len(), model.device());
+            format!("{name:<20} {family:<18} {size:>9}  {classes:>3} classes  {device}: {settings}")
+        }
+        Err(error) => format!("{name:<20} not usable: {}", error.split(';').next().unwrap_or(error)),
+    }
 }
 
 fn list_entry(name: &str, row: &Result<Model, String>) -> Value {
@@ -124,11 +122,7 @@ fn inspect(config: Config, name: &str, as_json: bool) -> Result<ExitCode, Failur
     let loader = Loader::new(config, Overrides::default())?;
     let (short, wanted): (String, ModelConfig) = loader.resolve(name)?;
     let model = loader.load(&short, &wanted)?;
-    if as_json {
-        output::line(&format!("{:#}", inspection(&model)));
-    } else {
-        print_inspection(&model);
-    }
+    output::print(&if as_json { format!("{:#}", inspection(&model)) } else { inspection_text(&model) })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -149,10 +143,11 @@ fn inspection(model: &Model) -> Value {
     })
 }
 
-fn print_inspection(model: &Model) {
+fn inspection_text(model: &Model) -> String {
     let (spec, graph) = (model.spec(), model.graph());
     let input = &spec.input;
-    let row = |key: &str, value: String| output::line(&format!("{key:<11} {value}"));
+    let mut lines = Vec::new();
+    let mut row = |key: &str, value: String| lines.push(format!("{key:<11} {value}"));
     row("file", model.path().display().to_string());
     row("manifest", model.manifest().map_or_else(|| "none".to_owned(), |m| m.display().to_string()));
     row("family", spec.family.to_string());
@@ -177,6 +172,7 @@ fn print_inspection(model: &Model) {
         let short: String = value.chars().take(80).collect();
         row("metadata", format!("{key} = {short}{}", if short.len() < value.len() { "..." } else { "" }));
     }
+    lines.join("\n")
 }
 
 fn channels(channels: Channels) -> &'static str {

@@ -1,6 +1,6 @@
 //! What goes to the terminal, and why a command ends.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the program speaks to its user")]
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// Why a command ends early.
@@ -35,12 +35,18 @@ impl From<crate::pipelines::BringUpError> for Failure {
     }
 }
 
-/// A line on standard error.
+/// A line on standard error; where that is closed there is nobody to tell.
 pub(crate) fn error(message: &str) {
-    eprintln!("vigia: {message}");
+    let _written = writeln!(io::stderr(), "vigia: {message}");
 }
 
-/// A line on standard output.
-pub(crate) fn line(text: &str) {
-    println!("{text}");
+/// Text on standard output, with a line's end. A reader that has enough is no failure.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

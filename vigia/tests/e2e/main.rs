@@ -5,5 +5,6 @@ mod broken;
 mod commands;
 mod faces;
 mod golden;
+mod outputs;
 mod support;
 mod video;

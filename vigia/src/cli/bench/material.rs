@@ -1,5 +1,6 @@
 //! What the full path is measured with.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,19 +38,20 @@ impl Material {
             let jpeg = generated_jpeg()?;
             return Ok(Self::picture("generated 1280x720 JPEG", jpeg, config, spec));
         };
-        match inputs::find(&[input.to_owned()]).into_iter().next().map(|named| named.kind) {
+        let found = inputs::find(&[OsString::from(input)]).into_iter().next();
+        match found.filter(|named| named.name.as_ref() == input).map(|named| named.kind) {
             Some(Kind::Picture(path)) => {
                 let bytes = read(&path)?;
                 Ok(Self::picture(&inputs::shown(input), bytes, config, spec))
             }
             #[cfg(feature = "gstreamer")]
-            Some(Kind::Video) => Ok(Self { name: Arc::from(input), content: Content::Video }),
+            Some(Kind::Video(_) | Kind::Address) => Ok(Self { name: Arc::from(input), content: Content::Video }),
             #[cfg(not(feature = "gstreamer"))]
-            Some(Kind::Video) => {
+            Some(Kind::Video(_) | Kind::Address) => {
                 Err(format!("{input}: this vigia was built without GStreamer and reads pictures only"))
             }
             Some(Kind::Unusable(reason)) => Err(format!("{}: {reason}", inputs::shown(input))),
-            None => Err(format!("{}: nothing there", inputs::shown(input))),
+            None => Err(format!("{}: a folder; give one picture or video", inputs::shown(input))),
         }
     }
 

@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _, LineWriter, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "gstreamer")]
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -16,12 +15,13 @@ use vigia_core::result::FrameResult;
 use vigia_core::source::Flow;
 use vigia_engine::offline::Event;
 use vigia_engine::pipeline::Pipeline;
+use vigia_engine::worker::StopFlag;
 
 use super::DetectArgs;
 use super::progress::Progress;
 use crate::annotate::Copies;
 use crate::cli::output::{self, Failure};
-use crate::inputs::{self, Named};
+use crate::inputs::{self, InputFiles, Named};
 use crate::wire::ResultLine;
 
 /// Status of a program that was interrupted, as shells have it.
@@ -52,7 +52,7 @@ pub(super) struct Session {
     progress: Progress,
     #[cfg(feature = "gstreamer")]
     videos: Videos,
-    interrupted: Arc<AtomicBool>,
+    interrupted: StopFlag,
     started: Instant,
     inputs: u64,
     results: u64,
@@ -65,24 +65,30 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn start(args: &DetectArgs, pipeline: &Pipeline, named: &[Named]) -> Result<Self, Failure> {
         let failed = Failure::Failed;
-        let copies = args.save.as_deref().map(Copies::into_folder).transpose().map_err(failed)?;
+        let files = InputFiles::of(named);
         let json: Option<Box<dyn Write>> = match args.json.as_deref() {
             Some(path) if path.as_os_str() == "-" => Some(Box::new(io::stdout())),
+            Some(path) if files.contains(path) => {
+                return Err(Failure::Usage(format!("--json {} would overwrite an input", path.display())));
+            }
             Some(path) => {
                 let file =
                     File::create(path).map_err(|e| failed(format!("{} cannot be written: {e}", path.display())))?;
                 Some(Box::new(file))
             }
-            None if copies.is_none() => Some(Box::new(io::stdout())),
+            None if args.save.is_none() => Some(Box::new(io::stdout())),
             None => None,
         };
-        let interrupted = Arc::new(AtomicBool::new(false));
+        let copies = args.save.as_deref().map(|folder| Copies::into_folder(folder, files));
+        let copies = copies.transpose().map_err(failed)?;
+        let interrupted = StopFlag::default();
         let flag = interrupted.clone();
         let handler = move || {
-            // The first one finishes what is under way, the second one does not wait for it.
-            if flag.swap(true, Ordering::Relaxed) {
+            // The first one closes what is open, the second one does not wait for it.
+            if flag.is_set() {
                 std::process::exit(i32::from(INTERRUPTED));
             }
+            flag.set();
         };
         ctrlc::set_handler(handler).map_err(|e| failed(format!("no handler for Ctrl-C: {e}")))?;
         Ok(Self {
@@ -108,6 +114,11 @@ impl Session {
         self.videos.clone()
     }
 
+    /// Set by Ctrl-C.
+    pub(super) fn interrupted(&self) -> StopFlag {
+        self.interrupted.clone()
+    }
+
     /// Handles one event and says whether to go on.
     pub(super) fn event(&mut self, name: &Arc<str>, event: Event) -> Flow {
         match event {
@@ -128,8 +139,7 @@ impl Session {
                 self.progress.input_done(self.inputs);
             }
         }
-        let go_on = self.broken.is_none() && !self.interrupted.load(Ordering::Relaxed);
-        if go_on { Flow::Continue } else { Flow::Stop }
+        if self.broken.is_none() { Flow::Continue } else { Flow::Stop }
     }
 
     fn result(&mut self, name: &Arc<str>, result: &FrameResult) {
@@ -154,10 +164,6 @@ impl Session {
             && let Err(error) = copies.add(name, result, &label, fps)
         {
             self.failed(name, &error);
-            self.copies = None;
-            if self.json.is_none() {
-                self.broken = Some("there is nothing left to write".to_owned());
-            }
         }
         if result.frame.pts.is_some() {
             let frames = frames.map(|n| n.div_ceil(self.every));
@@ -209,7 +215,7 @@ impl Session {
                 "{results} pictures and frames, {objects} objects, {failures} failures in {seconds:.1} s ({rate:.1} per second)"
             ));
         }
-        if self.interrupted.load(Ordering::Relaxed) {
+        if self.interrupted.is_set() {
             return Ok(ExitCode::from(INTERRUPTED));
         }
         Ok(if self.failures == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })

@@ -1,5 +1,6 @@
-//! Bilinear sampling: vertical first, into a line of the needed columns, then horizontal, row by row of the tensor.
+//! Sampling, row by row of the tensor: vertical first, into a line of the needed columns, then horizontal.
 
+use super::area::Runs;
 use super::colour::Finish;
 use super::kernels::Isa;
 use super::placement::Placement;
@@ -9,14 +10,25 @@ use super::taps::{self, BLOCK, Columns, Fetch, Grid, RowTap, SLACK};
 /// Tables of planes that share a grid.
 #[derive(Debug, Default)]
 struct Taps {
+    /// Two rows for each of the tensor's, unless areas are averaged.
     rows: Vec<RowTap>,
     columns: Columns,
+    /// For areas: the rows, and the columns as they are computed.
+    rows_covered: Runs,
+    columns_covered: Runs,
 }
 
 impl Taps {
-    fn fill(&mut self, placement: &Placement, (x, y): (Grid, Grid)) {
-        taps::rows(&mut self.rows, &placement.y, &y);
-        self.columns.fill(&placement.x, &x);
+    /// Tables for one plane's grid; `first` is the grid of the first plane.
+    fn fill(&mut self, placement: &Placement, (x, y): (Grid, Grid), first: (Grid, Grid)) {
+        if placement.area {
+            self.rows_covered.fill(&placement.y, &y, &first.1);
+            self.columns_covered.fill(&placement.x, &x, &first.0);
+            self.columns.fill_runs(&self.columns_covered);
+        } else {
+            taps::rows(&mut self.rows, &placement.y, &y);
+            self.columns.fill(&placement.x, &x);
+        }
     }
 }
 
@@ -48,9 +60,11 @@ impl Line {
     }
 }
 
-/// Tables and scratch of bilinear sampling; rows of scratch, never pictures.
+/// Tables and scratch of sampling; rows of scratch, never pictures.
 #[derive(Debug, Default)]
-pub(super) struct Linear {
+pub(super) struct Sampler {
+    /// Means of the covered area, not mixtures of the nearest samples.
+    area: bool,
     first: Taps,
     chroma: Taps,
     lines: [Line; 3],
@@ -60,12 +74,13 @@ pub(super) struct Linear {
     held: [Option<RowTap>; 3],
 }
 
-impl Linear {
+impl Sampler {
     /// Computes the tables.
     pub(super) fn prepare(&mut self, placement: &Placement, grids: &Grids) {
-        self.first.fill(placement, grids.first);
+        self.area = placement.area;
+        self.first.fill(placement, grids.first, grids.first);
         if let Some(chroma) = grids.chroma {
-            self.chroma.fill(placement, chroma);
+            self.chroma.fill(placement, chroma, grids.first);
         }
         for (index, line) in self.lines.iter_mut().enumerate() {
             let chroma = index > 0 && grids.chroma.is_some();
@@ -107,19 +122,26 @@ impl Linear {
     /// Brings row `d` of a plane into the lines from `line` on.
     fn fetch(&mut self, isa: Isa, plane: Plane<'_>, line: usize, d: usize) {
         let taps = if line == 0 { &self.first } else { &self.chroma };
-        let (tap, columns) = (taps.rows[d], &taps.columns);
-        if self.held[line].replace(tap) == Some(tap) {
+        let columns = &taps.columns;
+        if !self.area && self.held[line].replace(taps.rows[d]) == Some(taps.rows[d]) {
             return;
         }
         let lines = &mut self.lines[line..line + plane.channels];
         let count = columns.width * plane.channels;
         let mixed = if plane.channels == 1 { &mut lines[0].source } else { &mut self.mixed };
-        let upper = plane.row(tap.row, columns.base, columns.width);
-        if tap.weight == 0 {
-            isa.widen(upper, &mut mixed[..count]);
+        let mixed = &mut mixed[..count];
+        if self.area {
+            let (row, weights) = taps.rows_covered.trimmed(d);
+            isa.mix(plane.rows(row, weights.len(), columns.base, columns.width), weights, mixed);
         } else {
-            let lower = plane.row(tap.row + 1, columns.base, columns.width);
-            isa.blend(upper, lower, tap.weight, &mut mixed[..count]);
+            let tap = taps.rows[d];
+            let upper = plane.row(tap.row, columns.base, columns.width);
+            if tap.weight == 0 {
+                isa.widen(upper, mixed);
+            } else {
+                let lower = plane.row(tap.row + 1, columns.base, columns.width);
+                isa.blend(upper, lower, tap.weight, mixed);
+            }
         }
         match lines {
             [a, b] => isa.split2(&self.mixed[..count], &mut a.source, &mut b.source),
