@@ -1,6 +1,6 @@
 //! From a row of samples to a row of the tensor: colour matrix, clamp, normalise.
 //!
-//! Samples are in 1/128 of a level, as `i16` (interpolated) or `f32` (averaged). The loops are plain so that they
+//! Samples are in 1/128 of a level, as `i16`. The loops are plain so that they
 //! vectorise under any instruction set; there is no fused multiply-add, so every instruction set gives the same bits.
 
 #![expect(clippy::inline_always, reason = "loops must be compiled inside the functions of each instruction set")]
@@ -90,14 +90,14 @@ impl Finish {
 
 /// Y, U, V rows.
 #[inline(always)]
-pub(super) fn yuv<T: Copy + Into<f32>>(f: &Finish, [y, u, v]: [&[T]; 3], out: [&mut [f32]; 3]) {
+pub(super) fn yuv(f: &Finish, [y, u, v]: [&[i16]; 3], out: [&mut [f32]; 3]) {
     let [red, green, blue] = f.order(out);
     let n = red.len();
     let (y, u, v, green, blue) = (&y[..n], &u[..n], &v[..n], &mut green[..n], &mut blue[..n]);
     let [vr, ug, vg, ub] = f.chroma;
     for i in 0..n {
-        let luma = (y[i].into() - f.black) * f.gain;
-        let (u, v) = (u[i].into() - GREY, v[i].into() - GREY);
+        let luma = (f32::from(y[i]) - f.black) * f.gain;
+        let (u, v) = (f32::from(u[i]) - GREY, f32::from(v[i]) - GREY);
         red[i] = f.norm[0].of(luma + v * vr);
         green[i] = f.norm[1].of(luma + u * ug + v * vg);
         blue[i] = f.norm[2].of(luma + u * ub);
@@ -106,20 +106,20 @@ pub(super) fn yuv<T: Copy + Into<f32>>(f: &Finish, [y, u, v]: [&[T]; 3], out: [&
 
 /// Red, green, blue rows.
 #[inline(always)]
-pub(super) fn rgb<T: Copy + Into<f32>>(f: &Finish, rows: [&[T]; 3], out: [&mut [f32]; 3]) {
+pub(super) fn rgb(f: &Finish, rows: [&[i16]; 3], out: [&mut [f32]; 3]) {
     for ((row, out), norm) in rows.into_iter().zip(f.order(out)).zip(f.norm) {
         for (sample, out) in row.iter().zip(out) {
-            *out = norm.of((*sample).into() * (1.0 / UNIT));
+            *out = norm.of(f32::from(*sample) * (1.0 / UNIT));
         }
     }
 }
 
 /// One row of Y, in all channels.
 #[inline(always)]
-pub(super) fn gray<T: Copy + Into<f32>>(f: &Finish, y: &[T], out: [&mut [f32]; 3]) {
+pub(super) fn gray(f: &Finish, y: &[i16], out: [&mut [f32]; 3]) {
     for (out, norm) in f.order(out).into_iter().zip(f.norm) {
         for (sample, out) in y.iter().zip(out) {
-            *out = norm.of(((*sample).into() - f.black) * f.gain);
+            *out = norm.of((f32::from(*sample) - f.black) * f.gain);
         }
     }
 }
