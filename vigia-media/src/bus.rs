@@ -7,7 +7,7 @@ use gstreamer as gst;
 use parking_lot::Mutex;
 use vigia_core::source::SourceError;
 
-use crate::address::{Address, Kind};
+use crate::address::{Address, Kind, hide_values};
 use crate::elements::package_of_plugin;
 
 /// What was seen on the way to an error; it makes the difference between "no video in it" and "no decoder for it".
@@ -116,11 +116,12 @@ fn stream_error(kind: gst::StreamError, seen: &Seen, shown: &str, text: String) 
     }
 }
 
-/// `text` with the address as it may be shown, and without the password. GStreamer is not given the latter as part of
+/// `text` with addresses as they may be shown, and without the password. GStreamer is not given the latter as part of
 /// an address; a short one is part of too many words to be looked for.
 fn clean(address: &Address, text: &str) -> String {
     let Kind::Url(url) = &address.kind else { return text.to_owned() };
-    let text = text.replace(&url.uri, &address.shown);
+    // Also where the other side has sent us elsewhere.
+    let text = hide_values(&text.replace(&url.uri, &address.shown));
     match url.password.as_deref() {
         Some(password) if password.len() >= 4 => text.replace(password, "***"),
         _ => text,

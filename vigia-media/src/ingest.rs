@@ -2,7 +2,7 @@
 //!
 //! The pipeline is `uridecodebin ! [download] ! videoconvert ! [videoflip] ! appsink`. videoconvert passes buffers
 //! through untouched for every format that the kernel reads, so a frame borrows the decoder's own memory. The sink is
-//! called on the decoder's thread; one more thread per source, `media-<n>`, reads the bus, watches the time, and ends
+//! called on the decoder's thread; one more thread per source, `media-<stream>`, reads the bus, watches the time, and ends
 //! the source.
 //!
 //! `uridecodebin`, not `uridecodebin3`: the latter was still being repaired throughout the 1.22 series, adds a queue to
@@ -12,6 +12,7 @@ mod allocation;
 mod pattern;
 mod pipeline;
 mod pump;
+mod timeline;
 mod truncation;
 mod watch;
 
@@ -56,7 +57,8 @@ pub struct IngestOptions {
     pub transport: Transport,
     /// How long a server may take until its first data are there.
     pub connect_timeout: Duration,
-    /// How long a network source may then stay without a new picture.
+    /// How long a network source or a file may then stay without a new picture. Time that the sink takes, or that a
+    /// picture waits until it is due, does not count. A pipe may take its time.
     pub inactivity_timeout: Duration,
     /// Threads of a software decoder; absent: 2 for live sources, on slices of a picture, so that no picture waits for
     /// the next one; for files 1 up to two processors, else 2 to 4 on whole pictures. A second thread on two
@@ -125,7 +127,10 @@ impl MediaInfo {
 /// The handle must not be dropped by the sink itself. `end` is called in every case that [`Source::start`] succeeded
 /// in, with `Ok` when the source was stopped.
 ///
-/// Not handled: pixels that are not square (taken as they are), interlaced pictures (taken as woven frames), changes of
+/// What is not live has times that grow from picture to picture: where the container's clock leaps by more than ten
+/// minutes, or goes back by more than a second, as in damaged files, the picture comes one frame after the one before.
+///
+/// Not handled: GIF animations (GStreamer's reader of them never comes to an end; refused by name), pixels that are not square (taken as they are), interlaced pictures (taken as woven frames), changes of
 /// orientation in mid-stream.
 #[derive(Debug)]
 pub struct MediaSource {
@@ -142,7 +147,7 @@ impl MediaSource {
     ///
     /// # Errors
     /// [`SourceError::NotFound`] for a file that is missing and an address that is none, [`SourceError::Undecodable`]
-    /// for a folder and an empty file, [`SourceError::Library`] where GStreamer is not installed.
+    /// for a folder, an empty file and a GIF animation, [`SourceError::Library`] where GStreamer is not installed.
     pub fn open(address: &str, stream: StreamRef, options: IngestOptions) -> Result<Self, SourceError> {
         crate::init()?;
         let address = Address::parse(address)?;

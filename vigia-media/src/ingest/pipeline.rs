@@ -81,6 +81,16 @@ fn sink(source: &MediaSource, pump: &Arc<Pump>) -> gst_app::AppSink {
         .callbacks(gst_app::AppSinkCallbacks::builder().new_sample(move |sink| puller.pull(sink)).build())
         .build();
     allocation::answer_for(&sink);
+    if let Some(pad) = sink.static_pad("sink").filter(|_| paced) {
+        let pump = Arc::clone(pump);
+        pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            // The end waits as well, until the last picture has been there for its time.
+            if info.buffer().is_some() || info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+                pump.activity.wait();
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
     sink
 }
 

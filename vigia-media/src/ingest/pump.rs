@@ -15,6 +15,7 @@ use vigia_core::geometry::Size;
 use vigia_core::id::StreamRef;
 use vigia_core::source::{Flow, FrameSink, SourceError};
 
+use super::timeline::Timeline;
 use super::{Facts, MediaInfo, MediaSource, Pace};
 use crate::address::{Address, Kind};
 use crate::bus::Seen;
@@ -42,6 +43,8 @@ pub(super) struct Activity {
     last: AtomicU64,
     connected: AtomicBool,
     in_sink: AtomicBool,
+    /// A picture, or the end, waits until it is due.
+    waits: AtomicBool,
 }
 
 impl Activity {
@@ -51,6 +54,7 @@ impl Activity {
             last: AtomicU64::new(0),
             connected: AtomicBool::new(false),
             in_sink: AtomicBool::new(false),
+            waits: AtomicBool::new(false),
         }
     }
 
@@ -77,6 +81,16 @@ impl Activity {
         }
         self.start.elapsed().saturating_sub(Duration::from_millis(self.last.load(Ordering::Acquire)))
     }
+
+    /// A decoded picture is there, or the end, and waits until it is due, at a live pace.
+    pub(super) fn wait(&self) {
+        self.waits.store(true, Ordering::Release);
+    }
+
+    /// [`Self::idle`], but none either while a picture waits until it is due.
+    pub(super) fn without_picture(&self) -> Duration {
+        if self.waits.load(Ordering::Acquire) { Duration::ZERO } else { self.idle() }
+    }
 }
 
 /// Marks the time in which the sink has a frame, also when the sink panics.
@@ -92,6 +106,7 @@ impl<'a> InSink<'a> {
 impl Drop for InSink<'_> {
     fn drop(&mut self) {
         self.0.touch();
+        self.0.waits.store(false, Ordering::Release);
         self.0.in_sink.store(false, Ordering::Release);
     }
 }
@@ -155,6 +170,7 @@ pub(super) struct Puller {
     duration: Option<Duration>,
     next_id: u64,
     first: Option<First>,
+    timeline: Timeline,
     format: Option<(gst::Caps, Picture)>,
 }
 
@@ -175,6 +191,7 @@ impl Puller {
             duration: source.pattern.as_ref().and_then(super::pattern::Pattern::duration),
             next_id: 0,
             first: None,
+            timeline: Timeline::default(),
             format: None,
         }
     }
@@ -212,10 +229,10 @@ impl Puller {
         let length = buffer.duration().map(Duration::from);
         let step = frame_step(&picture.info);
         let pts = match (running_time, first.running_time) {
+            _ if !first.live => self.timeline.next(running_time, step),
             (Some(now), Some(start)) => now.saturating_sub(start),
-            // Pictures of a camera without times are dated by when they come, those of a file by counting.
-            _ if first.live => first.arrived.elapsed(),
-            _ => step.saturating_mul(u32::try_from(self.next_id).unwrap_or(u32::MAX)),
+            // Pictures of a camera without times are dated by when they come.
+            _ => first.arrived.elapsed(),
         };
         let frame = Frame {
             stream: self.stream.clone(),

@@ -11,7 +11,7 @@ use vigia_core::source::{FrameSink, SourceError, SourceHandle};
 
 use super::pump::{Pump, wake};
 use super::{IngestOptions, MediaSource, pipeline, truncation};
-use crate::address::Kind;
+use crate::address::{Kind, redact};
 use crate::bus;
 
 /// What the thread reacts to.
@@ -45,8 +45,9 @@ impl Running {
             });
         }
         let watcher = Watcher { pipeline, bus, pump, options: source.options };
+        // Not a thread of the engine's: the engine knows no bus to wait on. This handle joins it.
         let thread = thread::Builder::new()
-            .name(format!("media-{}", source.stream.id))
+            .name(thread_name(&source.stream.id.to_string()))
             .spawn(move || watcher.run())
             .map_err(|e| SourceError::Library(format!("no thread for a source: {e}")))?;
         this.watcher = Some(thread);
@@ -86,7 +87,12 @@ impl Watcher {
 
     /// Waits for the end, whatever kind it is.
     fn outcome(&self) -> Result<(), SourceError> {
-        let remote = matches!(self.pump.address.kind, Kind::Url(_));
+        let (remote, file) = match &self.pump.address.kind {
+            Kind::Url(_) => (true, false),
+            // Whoever writes into a pipe may take their time.
+            Kind::File(path) => (false, path.is_file()),
+            Kind::Test(_) => (false, false),
+        };
         let shortest = self.options.connect_timeout.min(self.options.inactivity_timeout);
         let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_millis(250));
         let tick = gst::ClockTime::try_from(tick).ok();
@@ -95,7 +101,7 @@ impl Watcher {
             if self.pump.is_stopping() {
                 return Ok(());
             }
-            let timed = remote || self.pump.delivered().0 == 0;
+            let timed = remote || file || self.pump.delivered().0 == 0;
             let Some(message) = self.bus.timed_pop_filtered(tick.filter(|_| timed), &MESSAGES) else {
                 if remote {
                     self.in_time()?;
@@ -104,6 +110,9 @@ impl Watcher {
                     let was_dead = std::mem::replace(&mut dead, self.is_dead());
                     if dead && was_dead {
                         return self.at_end();
+                    }
+                    if file {
+                        self.makes_progress()?;
                     }
                 }
                 continue;
@@ -145,6 +154,20 @@ impl Watcher {
             return Err(SourceError::Unreachable(format!("{shown}: no picture for {limit:?}")));
         }
         Ok(())
+    }
+
+    /// Nothing to say while pictures come out of a file: some demuxers turn in circles on some files.
+    fn makes_progress(&self) -> Result<(), SourceError> {
+        let shown = &self.pump.address.shown;
+        let IngestOptions { connect_timeout, inactivity_timeout, .. } = self.options;
+        let first = self.pump.delivered().0 == 0;
+        let limit = if first { inactivity_timeout.max(connect_timeout) } else { inactivity_timeout };
+        if self.pump.activity.without_picture() <= limit {
+            return Ok(());
+        }
+        Err(SourceError::Undecodable(format!(
+            "{shown}: no new picture for {limit:?}, and no end: the file is damaged or its format is not handled"
+        )))
     }
 
     /// Lets the decoder hand over what it had from before a file's damage.
@@ -200,9 +223,17 @@ impl Watcher {
     }
 }
 
+/// A name to find the thread by. Operators see it, and a stream may be named after its address.
+fn thread_name(stream: &str) -> String {
+    format!("media-{}", redact(stream).replace('\0', ""))
+}
+
 /// Stops every thread of the pipeline.
 fn stop(pipeline: &gst::Pipeline) {
     if pipeline.set_state(gst::State::Null).is_err() {
         tracing::warn!("a pipeline did not stop cleanly");
     }
 }
+
+#[cfg(test)]
+mod tests;

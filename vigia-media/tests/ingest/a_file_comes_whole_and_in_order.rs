@@ -45,6 +45,44 @@ fn a_single_picture_is_a_video_of_one_frame() {
     assert_eq!(read(text(&path), IngestOptions::default(), drop), (1, Ok(())));
 }
 
+/// Sets the highest bits of the times of some pictures of an MPEG transport stream (ISO/IEC 13818-1, 2.4.3.6).
+fn damage_times(stream: &mut [u8]) {
+    let starts = (0..stream.len()).filter(|at| stream[*at..].starts_with(b"\0\0\x01\xe0")).collect::<Vec<_>>();
+    for (number, at) in starts.into_iter().enumerate() {
+        let flags = stream[at + 7];
+        if (10..14).contains(&number) || number >= 20 {
+            stream[at + 9] |= u8::from(flags & 0x80 != 0) * 0x0e;
+            stream[at + 14] |= u8::from(flags & 0xc0 == 0xc0) * 0x0e;
+        }
+    }
+}
+
+#[test]
+fn damaged_times_are_not_believed() {
+    vigia_media::init().expect("GStreamer starts");
+    if ["openh264enc", "mpegtsmux", "tsdemux"].iter().any(|name| gstreamer::ElementFactory::find(name).is_none()) {
+        eprintln!("skipped: GStreamer cannot write transport streams here");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("clip.ts");
+    crate::support::launch(&format!(
+        "videotestsrc num-buffers=30 ! video/x-raw,format=I420,framerate=25/1,width=96,height=64 ! openh264enc ! \
+         h264parse ! mpegtsmux ! filesink location=\"{}\"",
+        path.display()
+    ));
+    let mut stream = std::fs::read(&path).expect("a clip");
+    damage_times(&mut stream);
+    std::fs::write(&path, &stream).expect("a clip");
+    let mut last = None;
+    let (count, outcome) = read(text(&path), IngestOptions::default(), |frame| {
+        assert!(frame.pts > last, "frame {} is not later than the one before", frame.frame_id);
+        last = frame.pts;
+    });
+    assert_eq!(outcome, Ok(()));
+    assert!(count >= 20 && last < Some(Duration::from_mins(1)), "{count} frames until {last:?}");
+}
+
 #[test]
 fn real_h264() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/media/people.mp4");

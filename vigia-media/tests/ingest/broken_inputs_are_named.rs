@@ -86,3 +86,13 @@ fn damage_in_the_middle_does_not_lose_what_is_around_it() {
     let (count, outcome) = read(text(&path), IngestOptions::default(), drop);
     assert!(count >= 15, "{count} frames, {outcome:?}");
 }
+
+#[test]
+fn an_animation() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("cat.mp4");
+    for content in [&b"GIF89a"[..], b"GIF87a\x01\0\x01\0"] {
+        fs::write(&path, content).expect("a file");
+        undecodable(text(&path), "is a GIF animation; convert it to MP4 or PNG first");
+    }
+}

@@ -48,6 +48,10 @@ pub(super) fn decode(decoder: &PictureDecoder, bytes: &[u8], cover: Option<Cover
     })?;
     // Before the library sees it: beyond 65500 a side it refuses without telling the size.
     decoder.check_size(JPEG, header.size)?;
+    if header::is_motion(bytes, &header) {
+        let what = "a sequence of pictures (motion JPEG, a video)".to_owned();
+        return Err(PictureError::Unsupported { format: JPEG, what });
+    }
     let orientation = header.exif.map_or_else(Orientation::default, Orientation::from_exif);
     let is_closed = || header::is_closed(bytes, header.scan);
 

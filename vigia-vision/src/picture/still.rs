@@ -1,5 +1,7 @@
 //! PNG, WebP and BMP through the `image` crate, at full size, to RGB or gray.
 
+mod bmp;
+
 use std::io::{Cursor, ErrorKind};
 
 use image::codecs::bmp::BmpDecoder;
@@ -71,8 +73,14 @@ fn webp_frames(bytes: &[u8]) -> impl Iterator<Item = Size> {
 /// Decodes a BMP.
 pub(super) fn bmp(decoder: &PictureDecoder, bytes: &[u8]) -> Result<Image, PictureError> {
     const BMP: &str = "BMP";
-    let bmp = BmpDecoder::new(Cursor::new(bytes)).map_err(|e| refused(BMP, e))?;
-    read(decoder, BMP, bmp)
+    let from = BmpDecoder::new(Cursor::new(bytes)).map_err(|e| refused(BMP, e))?;
+    // What is too large is said to be so, whole or not.
+    let (width, height) = from.dimensions();
+    decoder.check_size(BMP, Size::new(width, height))?;
+    if let Some(detail) = bmp::missing(bytes) {
+        return Err(PictureError::Truncated { format: BMP, detail });
+    }
+    read(decoder, BMP, from)
 }
 
 /// Reads the pixels into a pooled buffer, makes them 8-bit RGB or gray in place, and turns them upright.

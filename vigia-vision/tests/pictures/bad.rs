@@ -109,6 +109,22 @@ fn bytes_around_a_jpeg_do_no_harm() {
 }
 
 #[test]
+fn motion_jpeg_is_no_picture_but_pictures_that_belong_together_are_one() {
+    let jpeg = jpeg();
+    let good = super::rgb(&super::decoded(&jpeg));
+    let result = refused(&jpeg.repeat(3));
+    assert!(matches!(&result, PictureError::Unsupported { what, .. } if what.contains("motion JPEG")), "{result:?}");
+    // A second eye, a preview of another size, something between, and what says of itself that it is several.
+    let small = make::sampled(&make::soft(24, 16), tj::TJSAMP_TJSAMP_420);
+    let multi = make::with_segment(&jpeg, 0xe2, b"MPF\0MM");
+    for parts in
+        [[&jpeg[..], &jpeg, b""], [&jpeg, &small, &small], [&jpeg, b"\0", &jpeg.repeat(3)], [&multi, &jpeg, &jpeg]]
+    {
+        assert_eq!(super::rgb(&super::decoded(&parts.concat())), good);
+    }
+}
+
+#[test]
 fn other_formats_cut_short_are_refused() {
     let picture = make::soft(48, 32);
     for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp] {
@@ -123,6 +139,40 @@ fn other_formats_cut_short_are_refused() {
         let half = refused(&file[..file.len() / 2]);
         assert!(matches!(half, PictureError::Truncated { .. }), "{format:?}: {half:?}");
     }
+}
+
+/// A run-length encoded BMP of 8 bits a pixel with an empty palette.
+fn rle_bmp(width: u32, height: u32, declared: u32, runs: &[u8]) -> Vec<u8> {
+    let mut file = b"BM".to_vec();
+    for number in [0, 0, 54 + 1024, 40, width, height, 1 | 8 << 16, 1, declared, 0, 0, 0, 0] {
+        file.extend_from_slice(&u32::to_le_bytes(number));
+    }
+    file.resize(54 + 1024, 0);
+    [&file, runs].concat()
+}
+
+#[test]
+fn a_bmp_of_runs_must_reach_its_last_row() {
+    let row = [8_u8, 1, 0, 0];
+    let runs = [row.repeat(4), vec![0, 1]].concat();
+    let len = runs.len() as u32;
+    for declared in [0, len] {
+        let whole = rle_bmp(8, 4, declared, &runs);
+        assert_eq!(super::decoded(&whole).size(), Size::new(8, 4));
+        // The end marker may be missing, and after the last row its end.
+        for cut in 54..whole.len() - if declared == 0 { 4 } else { 0 } {
+            let result = refused(&whole[..cut]);
+            assert!(matches!(result, PictureError::Truncated { .. }), "{cut} of {} bytes: {result:?}", whole.len());
+        }
+    }
+    // Of a huge picture only the end marker, and a place for the pixels that is within the header.
+    let header_alone = rle_bmp(7000, 7000, 0, &[0, 1]);
+    assert!(matches!(refused(&header_alone), PictureError::Truncated { .. }));
+    let mut misled = rle_bmp(7000, 7000, 0, &[]);
+    misled[10..14].copy_from_slice(&14_u32.to_le_bytes());
+    assert!(matches!(refused(&misled), PictureError::Truncated { .. }));
+    let huge = rle_bmp(60_000, 7000, 0, &[0, 1]);
+    assert!(matches!(refused(&huge), PictureError::TooManyPixels { .. }));
 }
 
 proptest! {
