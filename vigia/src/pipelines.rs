@@ -89,13 +89,7 @@ pub enum BringUpError {
 impl BringUpError {
     /// True where what was typed is wrong, not what was found.
     pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::UnknownModel { .. }
-                | Self::MissingModel { .. }
-                | Self::UnknownPipeline { .. }
-                | Self::WrongPlace { .. }
-        )
+        matches!(self, Self::UnknownModel { .. } | Self::UnknownPipeline { .. } | Self::WrongPlace { .. })
     }
 }
 

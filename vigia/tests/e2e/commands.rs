@@ -40,6 +40,18 @@ fn unknown_names_say_what_there_is() {
 }
 
 #[test]
+fn missing_default_models_say_how_to_get_them() {
+    if !is_set_up() {
+        return;
+    }
+    let run = vigia_with(&["detect", ".vigia/samples/sample1.jpg"], |c| {
+        c.env("VIGIA_MODELS", "nowhere");
+    });
+    assert_eq!((run.status, run.stdout.as_str()), (1, ""));
+    assert!(run.stderr.contains("tiny-face") && run.stderr.contains("scripts/setup.sh"), "{}", run.stderr);
+}
+
+#[test]
 fn the_model_folder_is_listed_and_models_inspected() {
     if !is_set_up() {
         return;
