@@ -43,13 +43,6 @@ pub enum SourceError {
     Library(String),
 }
 
-impl SourceError {
-    /// True where trying again later can help.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Unauthorized(_))
-    }
-}
-
 /// A running source; dropping it stops the source and waits until its threads are done.
 pub trait SourceHandle: Send {}
 

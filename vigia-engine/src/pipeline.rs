@@ -3,7 +3,6 @@
 //! No thread waits in between. The detector's thread hands the crops to the second stage's queue and goes on; whoever
 //! brings the last answer of a frame sends its result.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -142,9 +141,9 @@ fn detected(
 }
 
 /// Index of the detection, index of the stage, crop.
-fn crops(frame: &Frame, detections: &[Detection], stages: &[Stage]) -> VecDeque<(usize, usize, BBox)> {
+fn crops(frame: &Frame, detections: &[Detection], stages: &[Stage]) -> Vec<(usize, usize, BBox)> {
     let picture = frame.image.source_size();
-    let mut crops = VecDeque::new();
+    let mut crops = Vec::new();
     for (index, detection) in detections.iter().enumerate() {
         for (s, stage) in stages.iter().enumerate() {
             crops.extend(stage.policy.crop(detection, picture).map(|roi| (index, s, roi)));

@@ -99,7 +99,6 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Debug)]
 pub struct WorkerPool {
     jobs: Option<SyncSender<Job>>,
-    // Dropped after `jobs`: the threads end when no sender is left.
     workers: Vec<Worker>,
 }
 
@@ -136,16 +135,13 @@ impl WorkerPool {
             tracing::error!("a job was given to a pool without threads");
         }
     }
-
-    /// Number of threads.
-    pub fn threads(&self) -> usize {
-        self.workers.len()
-    }
 }
 
 impl Drop for WorkerPool {
     fn drop(&mut self) {
+        // The threads end when no sender is left.
         self.jobs = None;
+        self.workers.clear();
     }
 }
 

@@ -7,7 +7,7 @@ use vigia_core::detection::Thresholds;
 use vigia_core::geometry::Size;
 use vigia_core::id::ModelId;
 use vigia_core::model::{Align, Channels, Family, Fit, InputSpec, ModelSpec, Scaling};
-use vigia_vision::decode::Head;
+use vigia_vision::decode::{DeclaredOutput, Head, HeadError};
 
 use crate::labels;
 use crate::manifest::{ChannelOrder, FitName, InputManifest, InputSize, Labels, Manifest, ScalingName};
@@ -44,8 +44,7 @@ pub(crate) fn recognise(
     if fixed_batch.is_some_and(|batch| !(1..=MAX_FIXED_BATCH).contains(&batch)) {
         return Err(format!("its batch is fixed at a size that is not from 1 to {MAX_FIXED_BATCH}; {}", seen(graph)));
     }
-    let outputs: Vec<(String, Vec<Option<usize>>)> =
-        graph.outputs.iter().filter(|o| o.element == "float32").map(|o| (o.name.clone(), o.dims.clone())).collect();
+    let outputs = float_outputs(graph);
     let (family, head) = match named_family(graph, manifest)? {
         Some(family) => {
             let head = Head::new(family, size, &outputs)
@@ -79,6 +78,16 @@ pub(crate) fn recognise(
         max_batch: if has_free_batch(graph) { MAX_BATCH } else { fixed_batch.unwrap_or(1) },
     };
     Ok(Recognised { spec, head })
+}
+
+/// The outputs that a head may ask for.
+fn float_outputs(graph: &GraphInfo) -> Vec<DeclaredOutput> {
+    graph.outputs.iter().filter(|o| o.element == "float32").map(|o| (o.name.clone(), o.dims.clone())).collect()
+}
+
+/// One more head of a model that was recognised before.
+pub(crate) fn head_of(spec: &ModelSpec, graph: &GraphInfo) -> Result<Head, HeadError> {
+    Head::new(spec.family, spec.input.size, &float_outputs(graph))
 }
 
 /// The one input, if it is a picture.
@@ -155,7 +164,7 @@ fn named_family(graph: &GraphInfo, manifest: &Manifest) -> Result<Option<Family>
 }
 
 /// The first family whose outputs these are.
-fn by_shape(graph: &GraphInfo, size: Size, outputs: &[(String, Vec<Option<usize>>)]) -> Option<(Family, Head)> {
+fn by_shape(graph: &GraphInfo, size: Size, outputs: &[DeclaredOutput]) -> Option<(Family, Head)> {
     let ultralytics = graph.metadata.get("author").is_some_and(|a| a == "Ultralytics");
     let task_fits = graph.metadata.get("task").is_none_or(|task| task == "detect");
     let candidates: &[Family] = match (ultralytics, task_fits) {

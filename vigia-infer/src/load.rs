@@ -142,9 +142,8 @@ impl Model {
         }
         let failed = |reason| LoadError::Engine { path: self.path.clone(), reason };
         let opened = OrtSession::open(&self.runtime, &self.path, self.device, self.settings.threads).map_err(failed)?;
-        let (manifest, _) = Manifest::find(&self.path)?;
-        let again = family::recognise(self.spec.id.clone(), &self.path, &self.graph, &manifest).map_err(failed)?;
-        Ok(Box::new(OnnxBackend::new(self.spec.clone(), opened.session, again.head)))
+        let head = family::head_of(&self.spec, &self.graph).map_err(|e| failed(e.to_string()))?;
+        Ok(Box::new(OnnxBackend::new(self.spec.clone(), opened.session, head)))
     }
 
     /// What it is and wants.

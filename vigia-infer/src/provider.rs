@@ -1,7 +1,5 @@
 //! Where a model runs: execution providers by name, with the CPU as the fallback.
 
-use std::str::FromStr;
-
 use ort::ep::{CUDA, ExecutionProvider as _, ExecutionProviderDispatch, OpenVINO, TensorRT};
 
 /// Where a model is to run.
@@ -72,16 +70,5 @@ impl Device {
 impl std::fmt::Display for Device {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Device {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        [Self::Auto, Self::Cpu, Self::Cuda, Self::TensorRt, Self::OpenVino]
-            .into_iter()
-            .find(|d| d.as_str() == name)
-            .ok_or_else(|| format!("unknown device \"{name}\": expected auto, cpu, cuda, tensorrt or openvino"))
     }
 }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use vigia_core::frame::{Colour, Image, PixelFormat};
 use vigia_core::geometry::Size;
+use vigia_core::model::{Fit, InputSpec};
 use vigia_core::pool::{BufferPool, PooledBuffer, PooledPlanes};
 
 pub use self::error::PictureError;
@@ -54,6 +55,11 @@ pub struct Cover {
 }
 
 impl Cover {
+    /// What a model's input covers.
+    pub fn of(input: &InputSpec) -> Self {
+        Self { size: input.size, stretch: input.fit == Fit::Stretch }
+    }
+
     /// The largest reduction, 1, 2, 4 or 8, at which a picture of `picture` pixels (upright) still has at least the
     /// pixels that the model's input shows of it.
     pub fn reduction(self, picture: Size) -> u32 {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use vigia_vision::picture::PictureLimits;
 
 pub use models::{Auto, DetectConfig, DeviceName, ModelConfig, PipelineConfig, StageConfig};
 
@@ -62,6 +63,13 @@ impl Default for Config {
             models: BTreeMap::from([("tiny-face".to_owned(), ModelConfig::at(PathBuf::from("tiny-face.onnx")))]),
             pipelines: BTreeMap::from([("faces".to_owned(), PipelineConfig::faces())]),
         }
+    }
+}
+
+impl Limits {
+    /// Those of them that a picture decoder holds.
+    pub fn pictures(&self) -> PictureLimits {
+        PictureLimits { bytes: self.body, pixels: self.pixels }
     }
 }
 

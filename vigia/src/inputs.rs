@@ -189,8 +189,8 @@ impl Opener {
         let input = match kind {
             Kind::Unusable(reason) => Input::Unusable(reason),
             Kind::Picture(path) => {
-                let (opener, stream) = (self.clone(), stream_of(&name));
-                Input::Picture(Box::new(move || opener.picture(&path, stream)))
+                let (opener, name) = (self.clone(), name.clone());
+                Input::Picture(Box::new(move || opener.picture(&name, &path)))
             }
             Kind::Video(path) if path.to_str().is_none() => {
                 Input::Unusable("the name of a video has to be UTF-8: rename it".to_owned())
@@ -216,7 +216,7 @@ impl Opener {
         Input::Unusable("this vigia was built without GStreamer and reads pictures only".to_owned())
     }
 
-    fn picture(&self, path: &Path, stream: StreamRef) -> Result<Frame, String> {
+    fn picture(&self, name: &Arc<str>, path: &Path) -> Result<Frame, String> {
         let started = Instant::now();
         let unreadable = |e| format!("the file cannot be read: {e}");
         let file = File::open(path).map_err(unreadable)?;
@@ -228,13 +228,25 @@ impl Opener {
             let limit = self.max_bytes;
             return Err(format!("the file has more than {limit} bytes: raise limits.body in the configuration"));
         }
-        let image = self.decoder.decode(&bytes, self.cover).map_err(|e| e.to_string())?;
-        let decode = Some(started.elapsed());
-        Ok(Frame { stream, frame_id: 0, captured_at: None, pts: None, image, decode })
+        decode_picture(name, &bytes, &self.decoder, self.cover, started)
     }
 }
 
-fn stream_of(name: &Arc<str>) -> StreamRef {
+/// The one frame of a single picture; its decoding counts from `started`.
+pub(crate) fn decode_picture(
+    name: &Arc<str>,
+    bytes: &[u8],
+    decoder: &PictureDecoder,
+    cover: Option<Cover>,
+    started: Instant,
+) -> Result<Frame, String> {
+    let image = decoder.decode(bytes, cover).map_err(|e| e.to_string())?;
+    let decode = Some(started.elapsed());
+    Ok(Frame { stream: stream_of(name), frame_id: 0, captured_at: None, pts: None, image, decode })
+}
+
+/// The name of an input as that of its frames.
+pub(crate) fn stream_of(name: &Arc<str>) -> StreamRef {
     StreamRef { id: StreamId::new(name.clone()), generation: 0 }
 }
 

@@ -173,11 +173,22 @@ impl Loader {
             let short = path.file_stem().map_or_else(|| name.to_owned(), |s| s.to_string_lossy().into_owned());
             return Ok((short, ModelConfig::at(path)));
         }
+        let known = self.known_models();
+        Err(BringUpError::UnknownModel { name: name.to_owned(), folder: self.folder.clone(), known })
+    }
+
+    /// Names of the models of the configuration and the model folder, sorted.
+    pub fn known_models(&self) -> Vec<String> {
         let mut known: Vec<String> = self.config.models.keys().cloned().collect();
-        known.extend(models_in(&self.folder).into_iter().map(|(name, _)| name));
+        known.extend(models_in(&self.folder));
         known.sort();
         known.dedup();
-        Err(BringUpError::UnknownModel { name: name.to_owned(), folder: self.folder.clone(), known })
+        known
+    }
+
+    /// The model folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Loads a model without starting it.
@@ -319,7 +330,7 @@ fn stage_policy(pipeline: &str, detector: &Running, stage: &StageConfig) -> Resu
 }
 
 /// The configured name as the engine's device.
-pub fn device(name: DeviceName) -> Device {
+fn device(name: DeviceName) -> Device {
     match name {
         DeviceName::Auto => Device::Auto,
         DeviceName::Cpu => Device::Cpu,
@@ -329,14 +340,12 @@ pub fn device(name: DeviceName) -> Device {
     }
 }
 
-/// The ONNX files in a folder, by name.
-pub fn models_in(folder: &Path) -> Vec<(String, PathBuf)> {
+/// Names of the ONNX files in a folder.
+fn models_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut models: Vec<(String, PathBuf)> = entries
+    entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|e| e == "onnx"))
-        .filter_map(|path| Some((path.file_stem()?.to_string_lossy().into_owned(), path)))
-        .collect();
-    models.sort();
-    models
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect()
 }

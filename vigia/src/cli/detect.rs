@@ -10,11 +10,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use vigia_core::detection::Thresholds;
-use vigia_core::model::Fit;
 use vigia_engine::offline::{self, OfflineOptions};
 use vigia_engine::pipeline::Pipeline;
 use vigia_infer::tuning;
-use vigia_vision::picture::{Cover, PictureDecoder, PictureLimits};
+use vigia_vision::picture::{Cover, PictureDecoder};
 
 use super::output::Failure;
 use crate::config::{Config, DeviceName};
@@ -126,10 +125,9 @@ pub(super) fn run(args: &DetectArgs, config: Config) -> Result<ExitCode, Failure
 }
 
 fn opener(args: &DetectArgs, config: &Config, pipeline: &Pipeline, session: &Session) -> Opener {
-    let limits = PictureLimits { bytes: config.limits.body, pixels: config.limits.pixels };
+    let limits = config.limits.pictures();
     // Crops and drawings want all the pixels there are; a detector alone no more than it looks at.
-    let input = &pipeline.detector().spec().input;
-    let cover = Cover { size: input.size, stretch: input.fit == Fit::Stretch };
+    let cover = Cover::of(&pipeline.detector().spec().input);
     let whole = pipeline.has_stages() || args.save.is_some();
     #[cfg(feature = "gstreamer")]
     let videos = session.videos();

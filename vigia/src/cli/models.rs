@@ -13,7 +13,7 @@ use vigia_infer::session::TensorInfo;
 use super::output::{self, Failure};
 use crate::config::{Config, ModelConfig};
 use crate::paths;
-use crate::pipelines::{Loader, Overrides, models_in};
+use crate::pipelines::{Loader, Overrides};
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -66,18 +66,12 @@ fn import(package: &Path, out: &Path) -> Result<ExitCode, Failure> {
 
 fn list(config: Config, as_json: bool) -> Result<ExitCode, Failure> {
     let loader = Loader::new(config, Overrides::default())?;
-    let folder = paths::model_folder(loader.config());
-    let mut names: Vec<String> = loader.config().models.keys().cloned().collect();
-    names.extend(models_in(&folder).into_iter().map(|(name, _)| name));
-    names.sort();
-    names.dedup();
+    let names = loader.known_models();
     let mut failed = false;
     let mut rows = Vec::new();
     for name in &names {
-        let row = match loader.resolve(name).and_then(|(short, model)| Ok((loader.load(&short, &model)?, model))) {
-            Ok((model, _)) => Ok(model),
-            Err(error) => Err(error.to_string()),
-        };
+        let loaded = loader.resolve(name).and_then(|(short, model)| loader.load(&short, &model));
+        let row = loaded.map_err(|error| error.to_string());
         // Networks of the package that no stage uses yet are no failure of the folder.
         failed |= row.is_err() && loader.config().models.contains_key(name);
         rows.push((name, row));
@@ -86,7 +80,7 @@ fn list(config: Config, as_json: bool) -> Result<ExitCode, Failure> {
         let list: Vec<Value> = rows.iter().map(|(name, row)| list_entry(name, row)).collect();
         json!({ "models": list }).to_string()
     } else if rows.is_empty() {
-        format!("no models in {}: run scripts/setup.sh", folder.display())
+        format!("no models in {}: run scripts/setup.sh", loader.folder().display())
     } else {
         rows.iter().map(|(name, row)| list_line(name, row)).collect::<Vec<_>>().join("\n")
     };

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use vigia_core::frame::Frame;
 use vigia_core::geometry::Size;
-use vigia_core::id::{StreamId, StreamRef};
-use vigia_core::model::{Fit, ModelSpec};
+use vigia_core::model::ModelSpec;
 use vigia_engine::offline::Input;
-use vigia_vision::picture::{Cover, PictureDecoder, PictureLimits, RgbImage, encode_jpeg};
+use vigia_vision::picture::{Cover, PictureDecoder, RgbImage, encode_jpeg};
 
 use crate::config::Config;
 use crate::inputs::{self, Kind};
@@ -56,9 +55,8 @@ impl Material {
     }
 
     fn picture(name: &str, bytes: Vec<u8>, config: &Config, spec: &ModelSpec) -> Self {
-        let limits = PictureLimits { bytes: config.limits.body, pixels: config.limits.pixels };
-        let cover = Cover { size: spec.input.size, stretch: spec.input.fit == Fit::Stretch };
-        let decoder = Arc::new(PictureDecoder::new(limits));
+        let cover = Cover::of(&spec.input);
+        let decoder = Arc::new(PictureDecoder::new(config.limits.pictures()));
         Self { name: Arc::from(name), content: Content::Picture { bytes: bytes.into(), decoder, cover } }
     }
 
@@ -114,14 +112,7 @@ impl Material {
 }
 
 fn decode(name: &Arc<str>, bytes: &[u8], decoder: &PictureDecoder, cover: Cover) -> Result<Frame, String> {
-    let started = Instant::now();
-    let image = decoder.decode(bytes, Some(cover)).map_err(|e| e.to_string())?;
-    let decode = Some(started.elapsed());
-    Ok(Frame { stream: stream(name), frame_id: 0, captured_at: None, pts: None, image, decode })
-}
-
-fn stream(name: &Arc<str>) -> StreamRef {
-    StreamRef { id: StreamId::new(name.clone()), generation: 0 }
+    inputs::decode_picture(name, bytes, decoder, Some(cover), Instant::now())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
@@ -156,7 +147,7 @@ mod video {
     use vigia_engine::offline::Input;
     use vigia_media::{IngestOptions, MediaSource};
 
-    use super::stream;
+    use crate::inputs::stream_of;
 
     /// Sends its first frames on, at last the end.
     struct Sink {
@@ -182,7 +173,7 @@ mod video {
         name: &Arc<str>,
         use_frames: impl FnOnce(Receiver<Result<Frame, SourceError>>) -> R,
     ) -> Result<R, String> {
-        let source = MediaSource::open(name, stream(name), IngestOptions::default()).map_err(|e| e.to_string())?;
+        let source = MediaSource::open(name, stream_of(name), IngestOptions::default()).map_err(|e| e.to_string())?;
         let (frames, receiver) = sync_channel(4);
         let handle = Box::new(source).start(Box::new(Sink { frames })).map_err(|e| e.to_string())?;
         let result = use_frames(receiver);
@@ -240,7 +231,7 @@ mod video {
 
     pub(super) fn input(name: Arc<str>) -> Input {
         Input::Video(Box::new(move || {
-            let source = MediaSource::open(&name, stream(&name), IngestOptions::default())?;
+            let source = MediaSource::open(&name, stream_of(&name), IngestOptions::default())?;
             Ok(Box::new(source))
         }))
     }
