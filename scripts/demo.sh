@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Shows vigia at work: finds the faces in the pictures of .vigia/samples and draws them.
+# Shows vigia at work: serves the sample pictures as a moving live stream, with a page to watch it on.
 #
-#   scripts/demo.sh [--check]     exit status 0 once a face was found; --check is for machines and does the same
+#   scripts/demo.sh             until Ctrl-C; the page's address is printed
+#   scripts/demo.sh --check     exit status 0 once the page has shown a face, for machines
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -12,27 +13,42 @@ fi
 
 VIGIA_PROFILE=release scripts/setup.sh
 cargo build --release -p vigia
+vigia=${CARGO_TARGET_DIR:-target}/release/vigia
 
-results=.vigia/demo/results.jsonl
-rm -rf .vigia/demo
-mkdir -p .vigia/demo
-: >$results
-status=0
-cargo run --quiet --release -p vigia -- detect .vigia/samples --save .vigia/demo --json $results || status=$?
-
-# One line of JSON for each picture; exits with 1 where no face was found.
-python3 - $results <<'PYTHON' || status=1
-import json
-import sys
-
-with open(sys.argv[1], encoding="utf-8") as lines:
-    faces = [sum(found["class"] == "face" for found in json.loads(line)["detections"]) for line in lines]
-print(f"demo: {len(faces)} pictures, {sum(faces)} faces found")
-sys.exit(sum(faces) == 0)
-PYTHON
-
-if [ "$status" != 0 ]; then
-    echo "demo: failed" >&2
-    exit "$status"
+if [ $# = 0 ]; then
+    echo "demo: the page is at the address below; Ctrl-C ends it"
+    exec "$vigia" demo
 fi
-echo "demo: the pictures with the faces drawn are in .vigia/demo, what was found is in $results"
+
+# The server tells its address on a line of its own, and that it is up by it.
+folder=$(mktemp -d)
+server=
+# shellcheck disable=SC2317 # called by the trap
+end() {
+    if [ -n "$server" ]; then
+        kill "$server" 2>/dev/null || true
+        wait "$server" 2>/dev/null || true
+    fi
+    rm -rf "$folder"
+}
+trap end EXIT
+mkfifo "$folder/out"
+"$vigia" demo >"$folder/out" &
+server=$!
+exec 3<"$folder/out"
+address=
+while [ -z "$address" ]; do
+    read -r -u 3 line || { echo "demo: failed, the server did not start (its message is above)" >&2; exit 1; }
+    case $line in *"listens on "*) address=${line##* } ;; esac
+done
+# What else it says is read, so that it never waits for a reader; ends when the server does.
+cat <&3 >/dev/null &
+exec 3<&-
+echo "demo: the page is at $address"
+python3 scripts/check_page.py "$address"
+kill "$server"
+status=0
+wait "$server" || status=$?
+server=
+[ "$status" = 0 ] || { echo "demo: failed, the server ended with status $status" >&2; exit 1; }
+echo "demo: the page has shown a face, and the server has ended in order"

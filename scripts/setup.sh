@@ -3,7 +3,7 @@
 # default models (into .vigia). Does only what is not done yet, so it may be run at any time.
 #
 #   VIGIA_PROFILE=dev       the cargo profile that converts the models (default: release)
-#   VIGIA_SETUP_TESTS=1     also what some tests use: ffmpeg and GStreamer's RTSP server
+#   VIGIA_SETUP_TESTS=1     also what some tests use: ffmpeg, GStreamer's RTSP server, Python's venv
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -73,6 +73,12 @@ install_debs() {
     }
 }
 
+# What tests use, where it is not there: scripts/contract.py makes a virtual environment.
+missing_test_debs() {
+    missing_debs "${test_packages[@]}"
+    python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+}
+
 # What setup needs of the system beyond GStreamer, where it is not there.
 missing_tools() {
     have cc || printf '%s\n' gcc libc6-dev
@@ -89,7 +95,7 @@ install_packages() {
         missing_debs "${packages[@]}"
     )
     if [ -n "${VIGIA_SETUP_TESTS:-}" ]; then
-        mapfile -t extra < <(missing_debs "${test_packages[@]}")
+        mapfile -t extra < <(missing_test_debs)
     fi
     if [ $((${#missing[@]} + ${#extra[@]})) -gt 0 ]; then
         if have apt-get && can_be_root; then

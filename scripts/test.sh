@@ -39,6 +39,8 @@ step cargo run -p xtask -- check
 # Set-up is done: what needs it must run, not skip.
 export VIGIA_TESTS_MUST_RUN=1
 step cargo test --workspace
+# The server, as the tests have just built it, against its own OpenAPI description.
+step python3 scripts/contract.py
 step env RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 # Without GStreamer and ONNX Runtime.
 step cargo test --no-default-features -p vigia

@@ -56,13 +56,16 @@ pub enum InferError {
     #[error("the crop has no pixels inside the picture")]
     EmptyCrop,
     /// Too many requests wait already; this one was not taken. Trying again later helps.
-    #[error("model {model}: {waiting} requests wait already, the queue is full")]
+    #[error("model {model}: {waiting} requests wait already, the queue is full; try again later")]
     QueueFull {
         /// Which model.
         model: String,
         /// How many wait.
         waiting: usize,
     },
+    /// A newer frame of its stream took its place while it waited.
+    #[error("a newer frame of the stream took its place")]
+    Superseded,
     /// The engine failed on this batch.
     #[error("model {model}: {reason}")]
     Failed {

@@ -3,11 +3,13 @@
 //! Nothing here does I/O, starts a thread or reads a clock: time is an argument. Read it in this order, which is also
 //! one frame's way: [`frame`] (what a decoder hands over), [`source`] (who hands it over), [`model`] (what a network
 //! wants), [`batching`] (which requests run next), [`backend`] (who runs them), [`detection`] and [`landmarks`] (what
-//! comes out), [`cascade`] (which crops go to a second model), [`result`] (what is published). [`geometry`] holds the
-//! shapes that all of them share.
+//! comes out), [`cascade`] (which crops go to a second model), [`result`] (what is published). [`admission`] says which
+//! frames are not looked at and why, [`backoff`] when to try again; [`geometry`] holds the shapes that all of them share.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod backend;
+pub mod backoff;
 pub mod batching;
 pub mod cascade;
 pub mod detection;
@@ -19,3 +21,4 @@ pub mod model;
 pub mod pool;
 pub mod result;
 pub mod source;
+pub mod stream;

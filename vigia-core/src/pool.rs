@@ -10,8 +10,9 @@ pub struct BufferPool {
     free: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
-/// Buffers kept at most; more in use at once are allowed and simply freed afterwards.
+/// Buffers kept at most, and bytes of all of them; more in use at once are allowed and simply freed afterwards.
 const KEPT: usize = 32;
+const KEPT_BYTES: usize = 128 << 20;
 
 impl BufferPool {
     /// An empty pool.
@@ -56,7 +57,8 @@ impl PooledBuffer {
 impl Drop for PooledBuffer {
     fn drop(&mut self) {
         let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < KEPT {
+        let kept: usize = free.iter().map(Vec::capacity).sum();
+        if free.len() < KEPT && kept + self.bytes.capacity() <= KEPT_BYTES {
             free.push(std::mem::take(&mut self.bytes));
         }
     }

@@ -15,6 +15,7 @@ use vigia_core::id::{ModelId, StreamRef};
 use vigia_core::model::ModelSpec;
 use vigia_core::result::BatchInfo;
 
+use crate::metrics::{ModelFigures, ModelMetrics};
 use crate::worker::Worker;
 
 /// Makes an instance of the model, for a thread to own; called again when an instance panicked.
@@ -55,6 +56,7 @@ struct Shared {
     changed: Condvar,
     /// For threads that wait for something else than work.
     closed: Condvar,
+    metrics: ModelMetrics,
 }
 
 /// Pause between attempts to make an instance anew.
@@ -77,6 +79,7 @@ impl Batcher {
         factory: &BackendFactory,
         instances: usize,
         policy: BatchPolicy,
+        metrics: ModelMetrics,
     ) -> Result<Self, InferError> {
         let model = spec.id.clone();
         let failed = |reason: String| InferError::Failed { model: model.to_string(), reason };
@@ -88,6 +91,7 @@ impl Batcher {
             state: Mutex::new(state),
             changed: Condvar::new(),
             closed: Condvar::new(),
+            metrics,
         });
         let mut batcher = Self { spec: spec.clone(), shared: shared.clone(), workers: Vec::new() };
         for n in 0..instances {
@@ -115,24 +119,54 @@ impl Batcher {
         self.shared.state.lock().queue.policy()
     }
 
+    /// What it counted.
+    pub fn figures(&self) -> ModelFigures {
+        self.shared.metrics.figures()
+    }
+
+    /// Where it counts.
+    pub(crate) fn metrics(&self) -> &ModelMetrics {
+        &self.shared.metrics
+    }
+
     /// Queues a request; `reply` is called when it ran, or at once with [`InferError::QueueFull`].
     pub fn submit(&self, request: Request, reply: Reply) {
-        let owner = request.frame.stream.clone();
-        let mut state = self.shared.state.lock();
-        let waiting = state.queue.len();
-        let pushed = state.queue.push(owner, Job { request, reply }, Instant::now());
-        drop(state);
-        match pushed {
-            Ok(()) => _ = self.shared.changed.notify_one(),
-            Err(job) => refuse(job, InferError::QueueFull { model: self.shared.model.to_string(), waiting }),
+        let refused = self.push(request, reply, |queue, owner, job, now| match queue.push(owner, job, now) {
+            Ok(()) => None,
+            Err(job) => Some((job, queue.counted())),
+        });
+        if let Some((job, waiting)) = refused {
+            self.shared.refuse(job, InferError::QueueFull { model: self.shared.model.to_string(), waiting });
         }
     }
 
     /// Queues a request that is part of one that was admitted before, whatever the bound of the queue.
     pub fn submit_admitted(&self, request: Request, reply: Reply) {
+        self.push(request, reply, BatchQueue::push_admitted);
+    }
+
+    /// Queues the newest frame of a live stream, of which `keep` may wait; the one that has to make room is answered with
+    /// [`InferError::Superseded`].
+    pub fn submit_newest(&self, request: Request, keep: usize, reply: Reply) {
+        let oldest = self.push(request, reply, |queue, owner, job, now| queue.push_newest(owner, job, keep, now));
+        if let Some(job) = oldest {
+            self.shared.refuse(job, InferError::Superseded);
+        }
+    }
+
+    fn push<T>(
+        &self,
+        request: Request,
+        reply: Reply,
+        put: impl FnOnce(&mut BatchQueue<StreamRef, Job>, StreamRef, Job, Instant) -> T,
+    ) -> T {
         let owner = request.frame.stream.clone();
-        self.shared.state.lock().queue.push_admitted(owner, Job { request, reply }, Instant::now());
+        let mut state = self.shared.state.lock();
+        let put = put(&mut state.queue, owner, Job { request, reply }, Instant::now());
+        self.shared.metrics.waiting(state.queue.len());
+        drop(state);
         self.shared.changed.notify_one();
+        put
     }
 }
 
@@ -145,7 +179,7 @@ impl Drop for Batcher {
         // Only threads that could not get a new instance leave anything behind.
         let left = self.shared.state.lock().queue.drain();
         for job in left {
-            refuse(job, InferError::Shutdown { model: self.shared.model.to_string() });
+            self.shared.refuse(job, InferError::Shutdown { model: self.shared.model.to_string() });
         }
     }
 }
@@ -164,7 +198,7 @@ fn serve(shared: &Shared, factory: &BackendFactory, backend: Box<dyn Backend>) {
     let mut backend = Some(backend);
     let mut answers = Vec::new();
     while let Some(picks) = next_batch(shared) {
-        let Err(failure) = run_batch(&shared.model, backend.as_mut(), picks, &mut answers) else { continue };
+        let Err(failure) = run_batch(shared, backend.as_mut(), picks, &mut answers) else { continue };
         tracing::error!(%failure, "the instance is made anew");
         // The old one goes first: two at once may not fit into the device's memory.
         drop(backend.take());
@@ -179,6 +213,7 @@ fn make_anew(shared: &Shared, factory: &BackendFactory) -> Option<Box<dyn Backen
     loop {
         let error = match factory() {
             Ok(backend) => {
+                shared.metrics.restarted();
                 shared.state.lock().healthy += 1;
                 return Some(backend);
             }
@@ -206,6 +241,7 @@ fn next_batch(shared: &Shared) -> Option<Vec<Picked<Job>>> {
         match state.queue.poll(now, idle) {
             BatchDecision::Run(picks) => {
                 state.idle -= 1;
+                shared.metrics.waiting(state.queue.len());
                 let more = !state.queue.is_empty() && state.idle > 0;
                 drop(state);
                 if more {
@@ -227,12 +263,13 @@ fn next_batch(shared: &Shared) -> Option<Vec<Picked<Job>>> {
 
 /// Runs a batch and answers each of its requests exactly once. An error means that the instance cannot go on.
 fn run_batch(
-    model: &ModelId,
+    shared: &Shared,
     backend: Option<&mut Box<dyn Backend>>,
     picks: Vec<Picked<Job>>,
     answers: &mut Vec<Answer>,
 ) -> Result<(), InferError> {
     let started = Instant::now();
+    let (model, metrics) = (&shared.model, &shared.metrics);
     let size = picks.len();
     let (requests, replies): (Vec<_>, Vec<_>) = picks
         .into_iter()
@@ -257,7 +294,12 @@ fn run_batch(
     }
     // The pixels are not needed any more: they go back to their pool before anybody works on the answers.
     drop(requests);
+    metrics.batch(size);
     for (position, (answer, (reply, queued))) in answers.drain(..).zip(replies).enumerate() {
+        metrics.answered(&answer.output);
+        if answer.output.is_ok() {
+            metrics.ran(queued, &answer.cost);
+        }
         let completed = Completed { answer, queued, batch: BatchInfo { size, position: position + 1 } };
         if catch_unwind(AssertUnwindSafe(|| reply(completed))).is_err() {
             tracing::error!(%model, "whoever waited for an answer panicked on it");
@@ -266,7 +308,11 @@ fn run_batch(
     outcome.or_else(|error| if matches!(error, InferError::Panicked { .. }) { Err(error) } else { Ok(()) })
 }
 
-fn refuse(job: Job, error: InferError) {
-    let answer = Answer { output: Err(error), cost: Cost::default() };
-    (job.reply)(Completed { answer, queued: Duration::ZERO, batch: BatchInfo { size: 1, position: 1 } });
+impl Shared {
+    /// Answers a request that does not run. Not to be called under the lock.
+    fn refuse(&self, job: Job, error: InferError) {
+        let answer = Answer { output: Err(error), cost: Cost::default() };
+        self.metrics.answered(&answer.output);
+        (job.reply)(Completed { answer, queued: Duration::ZERO, batch: BatchInfo { size: 1, position: 1 } });
+    }
 }

@@ -14,7 +14,7 @@ use vigia_core::frame::Frame;
 use vigia_core::result::FrameResult;
 use vigia_core::source::{Flow, FrameSink, Source, SourceError};
 
-use crate::pipeline::{Pipeline, ResultReceiver};
+use crate::pipeline::{self, Pipeline, ResultReceiver};
 use crate::worker::{StopFlag, Worker, WorkerPool};
 
 /// Reads and decodes one picture; what is wrong comes as a sentence.
@@ -43,16 +43,6 @@ pub struct OfflineOptions {
     pub decoders: usize,
     /// Pictures and frames under way at most.
     pub window: usize,
-}
-
-impl OfflineOptions {
-    /// A window in which each instance of the detector finds its next batch waiting while it runs one; more would only
-    /// hold memory. What is under way always fits into the detector's queue: one request may be at each end of the window.
-    pub fn window_for(pipeline: &Pipeline, decoders: usize) -> usize {
-        let detector = pipeline.detector();
-        let queue = detector.policy().queue;
-        (detector.capacity() * 2 + decoders).min(queue.saturating_sub(2)).max(1)
-    }
 }
 
 /// What happened, in the order of the inputs.
@@ -92,7 +82,7 @@ pub fn run(
     mut on_event: impl FnMut(&Arc<str>, Event) -> Flow,
 ) -> std::io::Result<()> {
     let (window, places) = sync_channel(options.window.max(1));
-    let decoders = WorkerPool::start("decode", options.decoders)?;
+    let decoders = WorkerPool::start("decode", options.decoders, options.decoders)?;
     let pipeline = pipeline.clone();
     let reader = Worker::start("read", move |ending| {
         let reader = Reader { pipeline, decoders, options, window, ending: ending.clone() };
@@ -179,8 +169,8 @@ impl Reader {
         self.decoders.run(move || {
             let offered = Instant::now();
             let running = decode().map(|frame| {
-                let (result, running) = oneshot::channel();
-                pipeline.submit(Arc::new(frame), thresholds, offered, result);
+                let (deliver, running) = pipeline::receiver();
+                pipeline.submit(Arc::new(frame), thresholds, offered, deliver);
                 running
             });
             if sender.send(running).is_err() {
@@ -239,14 +229,14 @@ impl FrameSink for WindowSink {
         if !frame.frame_id.is_multiple_of(self.options.every.max(1)) {
             return Flow::Continue;
         }
-        let (result, running) = oneshot::channel();
+        let (deliver, running) = pipeline::receiver();
         let place = (self.name.clone(), Place::Running(running));
         let is_live = frame.captured_at.is_some();
         // A file waits for its place. A camera does not wait: holding it up would only make everything later.
         let sent = if is_live { self.window.try_send(place) } else { self.window.send(place).map_err(Into::into) };
         match sent {
             Ok(()) => {
-                self.pipeline.submit(Arc::new(frame), self.options.thresholds, Instant::now(), result);
+                self.pipeline.submit(Arc::new(frame), self.options.thresholds, Instant::now(), deliver);
                 Flow::Continue
             }
             Err(TrySendError::Full(_)) => {

@@ -17,7 +17,7 @@ use vigia_core::id::ModelId;
 use vigia_core::landmarks::Landmarks;
 use vigia_core::result::{BatchInfo, FrameResult, Timing};
 
-use crate::batcher::{Batcher, Completed};
+use crate::batcher::{Batcher, Completed, Reply};
 
 /// A second stage: a model for crops, and which crops it gets.
 pub struct Stage {
@@ -33,10 +33,22 @@ pub struct Pipeline {
     stages: Arc<[Stage]>,
 }
 
-/// Sends a frame's result, or why there is none.
-pub type ResultSender = oneshot::Sender<Result<FrameResult, InferError>>;
+/// Called once with a frame's result, or why there is none, on a model's thread (or, for a frame that is refused, on the
+/// caller's): it must not block.
+pub type Deliver = Box<dyn FnOnce(Result<FrameResult, InferError>) + Send>;
 /// Gets a frame's result: `await` it, or `blocking_recv` on a plain thread.
 pub type ResultReceiver = oneshot::Receiver<Result<FrameResult, InferError>>;
+
+/// A way to wait for one frame's result.
+pub fn receiver() -> (Deliver, ResultReceiver) {
+    let (sender, receiver) = oneshot::channel();
+    let deliver = move |result| {
+        if sender.send(result).is_err() {
+            tracing::debug!("a result that nobody waits for any more");
+        }
+    };
+    (Box::new(deliver), receiver)
+}
 
 impl Pipeline {
     /// A pipeline over running models, which pipelines may share.
@@ -54,15 +66,45 @@ impl Pipeline {
         !self.stages.is_empty()
     }
 
+    /// Frames under way at which each instance of the detector finds its next batch waiting while it runs one, with
+    /// `decoders` threads that decode them; more would only hold memory. They always fit into the detector's queue: of a
+    /// driver that feeds in order, one frame may be at each end of its window.
+    pub fn window(&self, decoders: usize) -> usize {
+        let queue = self.detector.policy().queue;
+        (self.detector.capacity() * 2 + decoders).min(queue.saturating_sub(2)).max(1)
+    }
+
     /// Sends a one-shot frame on its way; its result waits for all of its crops. When the detector's queue is full,
     /// [`InferError::QueueFull`] comes at once.
     ///
     /// `offered` is when the frame's work began, decoding included: the total time counts from there.
-    pub fn submit(&self, frame: Arc<Frame>, thresholds: Thresholds, offered: Instant, result: ResultSender) {
-        let request = Request { frame: frame.clone(), roi: None, thresholds };
+    pub fn submit(&self, frame: Arc<Frame>, thresholds: Thresholds, offered: Instant, deliver: Deliver) {
+        let request = Request { frame, roi: None, thresholds };
+        let reply = self.reply(request.frame.clone(), offered, deliver);
+        self.detector.submit(request, reply);
+    }
+
+    /// Sends the newest frame of a live stream on its way. Of one stream `keep` frames may wait for the detector; the
+    /// oldest that has to make room gets [`InferError::Superseded`].
+    pub fn submit_newest(
+        &self,
+        frame: Arc<Frame>,
+        keep: usize,
+        thresholds: Thresholds,
+        offered: Instant,
+        deliver: Deliver,
+    ) {
+        let request = Request { frame, roi: None, thresholds };
+        let reply = self.reply(request.frame.clone(), offered, deliver);
+        self.detector.submit_newest(request, keep, reply);
+    }
+
+    fn reply(&self, frame: Arc<Frame>, offered: Instant, deliver: Deliver) -> Reply {
         let (stages, model) = (self.stages.clone(), self.detector.spec().id.clone());
-        let reply = move |completed| detected(frame, model, &stages, completed, offered, result);
-        self.detector.submit(request, Box::new(reply));
+        if let Some(took) = frame.decode {
+            self.detector.metrics().decoded(took);
+        }
+        Box::new(move |completed| detected(frame, model, &stages, completed, offered, deliver))
     }
 }
 
@@ -87,7 +129,7 @@ struct Assembly {
     queued: Duration,
     batch: BatchInfo,
     offered: Instant,
-    result: ResultSender,
+    deliver: Deliver,
 }
 
 fn detected(
@@ -96,7 +138,7 @@ fn detected(
     stages: &[Stage],
     completed: Completed,
     offered: Instant,
-    result: ResultSender,
+    deliver: Deliver,
 ) {
     let Completed { answer, queued, batch } = completed;
     let outcome = answer.output.and_then(|output| match output {
@@ -108,7 +150,7 @@ fn detected(
     });
     let detections = match outcome {
         Ok(detections) => detections,
-        Err(error) => return send(result, Err(error)),
+        Err(error) => return deliver(Err(error)),
     };
     let crops = crops(&frame, &detections, stages);
     let assembly = Assembly {
@@ -122,7 +164,7 @@ fn detected(
         queued,
         batch,
         offered,
-        result,
+        deliver,
     };
     if crops.is_empty() {
         return assembly.finish();
@@ -193,12 +235,6 @@ impl Assembly {
             timing,
             batch: self.batch,
         };
-        send(self.result, Ok(result));
-    }
-}
-
-fn send(to: ResultSender, result: Result<FrameResult, InferError>) {
-    if to.send(result).is_err() {
-        tracing::debug!("a result that nobody waits for any more");
+        (self.deliver)(Ok(result));
     }
 }

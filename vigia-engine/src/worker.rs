@@ -8,6 +8,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
 
 /// Asks a worker to end.
 #[derive(Clone, Debug, Default)]
@@ -39,12 +40,13 @@ impl StopFlag {
         &self.0.flag
     }
 
-    /// Asks for the end.
-    pub fn set(&self) {
+    /// Asks for the end; says whether nobody had before.
+    pub fn set(&self) -> bool {
         let guard = self.0.lock.lock();
-        self.0.flag.store(true, Ordering::Relaxed);
+        let before = self.0.flag.swap(true, Ordering::Relaxed);
         drop(guard);
         self.0.set.notify_all();
+        !before
     }
 }
 
@@ -70,6 +72,11 @@ impl Worker {
             }
         })?;
         Ok(Self { stop, thread: Some(thread) })
+    }
+
+    /// Asks for the end without waiting for it; says whether nobody had before.
+    pub fn stop(&self) -> bool {
+        self.stop.set()
     }
 
     /// Waits for the thread's own end, without asking for it.
@@ -103,12 +110,12 @@ pub struct WorkerPool {
 }
 
 impl WorkerPool {
-    /// `threads` threads named `name-<n>`; as many jobs again may wait.
+    /// `threads` threads named `name-<n>`; as many as `waiting` more jobs may wait.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(name: &str, threads: usize) -> std::io::Result<Self> {
-        let (jobs, next) = sync_channel::<Job>(threads);
+    pub fn start(name: &str, threads: usize, waiting: usize) -> std::io::Result<Self> {
+        let (jobs, next) = sync_channel::<Job>(waiting);
         let next = Arc::new(Mutex::new(next));
         let worker = |n| {
             let next: Arc<Mutex<Receiver<Job>>> = next.clone();
@@ -127,14 +134,44 @@ impl WorkerPool {
         Ok(Self { jobs: Some(jobs), workers })
     }
 
-    /// Gives a job to the next free thread; blocks while as many wait as there are threads.
+    /// Gives a job to the next free thread; blocks while as many wait as may.
     pub fn run(&self, job: impl FnOnce() + Send + 'static) {
-        let jobs = self.jobs.as_ref().expect("taken only by drop");
         // It fails only when all threads are gone, and these end after this sender.
-        if jobs.send(Box::new(job)).is_err() {
+        if self.jobs().send(Box::new(job)).is_err() {
             tracing::error!("a job was given to a pool without threads");
         }
     }
+
+    /// Gives a job to the next free thread and waits for what it computes, without blocking.
+    ///
+    /// # Errors
+    /// When too many jobs wait already, and when this one panicked.
+    pub async fn call<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
+        let (sender, receiver) = oneshot::channel();
+        let job = move || {
+            // Whoever asked may have gone in the meantime.
+            if !sender.is_closed() {
+                let _gone = sender.send(job());
+            }
+        };
+        self.jobs().try_send(Box::new(job)).map_err(|_full| PoolError::Full)?;
+        receiver.await.map_err(|_panicked| PoolError::Panicked)
+    }
+
+    fn jobs(&self) -> &SyncSender<Job> {
+        self.jobs.as_ref().expect("taken only by drop")
+    }
+}
+
+/// Why a pool has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// As many jobs wait as may. Trying again later helps.
+    #[error("too many pictures wait to be decoded or drawn")]
+    Full,
+    /// The job panicked.
+    #[error("the worker failed on this picture in a way it should not")]
+    Panicked,
 }
 
 impl Drop for WorkerPool {
@@ -149,11 +186,12 @@ impl Drop for WorkerPool {
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Poll, Waker};
 
     #[test]
     fn a_pool_runs_every_job_before_it_is_gone() {
         let done = Arc::new(AtomicUsize::new(0));
-        let pool = WorkerPool::start("test", 3).expect("threads");
+        let pool = WorkerPool::start("test", 3, 3).expect("threads");
         for _ in 0..100 {
             let done = done.clone();
             pool.run(move || {
@@ -166,11 +204,39 @@ mod tests {
 
     #[test]
     fn a_job_that_panics_takes_no_thread_along() {
-        let pool = WorkerPool::start("test", 1).expect("threads");
+        let pool = WorkerPool::start("test", 1, 1).expect("threads");
         pool.run(|| std::panic::resume_unwind(Box::new("on purpose")));
         let (sender, receiver) = sync_channel(1);
         pool.run(move || sender.send(7).expect("the test waits"));
         assert_eq!(receiver.recv(), Ok(7));
+    }
+
+    #[test]
+    fn a_call_is_answered_refused_or_known_to_have_panicked() {
+        fn wait<T>(future: impl Future<Output = T>) -> T {
+            let mut future = std::pin::pin!(future);
+            loop {
+                if let Poll::Ready(answer) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                    return answer;
+                }
+                std::thread::yield_now();
+            }
+        }
+        let pool = WorkerPool::start("test", 1, 1).expect("threads");
+        assert_eq!(wait(pool.call(|| 7)), Ok(7));
+        let (enter, entered) = sync_channel::<()>(1);
+        let (open, opened) = sync_channel::<()>(1);
+        pool.run(move || {
+            enter.send(()).expect("the test waits");
+            let _gone = opened.recv();
+        });
+        entered.recv().expect("it runs");
+        let mut panics = Box::pin(pool.call(|| std::panic::resume_unwind(Box::new("on purpose"))));
+        assert!(panics.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(wait(pool.call(|| 8)), Err(PoolError::Full));
+        open.send(()).expect("it waits");
+        let outcome: Result<(), PoolError> = wait(panics);
+        assert_eq!(outcome, Err(PoolError::Panicked));
     }
 
     #[test]

@@ -4,20 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
 
 use vigia_core::backend::{InferError, Output, Request};
-use vigia_core::batching::BatchPolicy;
 use vigia_core::detection::Thresholds;
-use vigia_engine::batcher::{BackendFactory, Batcher, Completed, Reply};
-use vigia_testkit::{Gate, Script, ScriptedBackend, boxes_by_frame, frame, spec};
+use vigia_engine::batcher::{Batcher, Completed, Reply};
+use vigia_testkit::{Gate, Script, batcher, boxes_by_frame, frame};
 
 fn start(max_batch: usize, queue: usize, instances: usize, script: Script) -> Batcher {
-    let spec = spec("scripted", max_batch);
-    let made = spec.clone();
-    let factory: BackendFactory = Arc::new(move || Ok(ScriptedBackend::boxed(made.clone(), script.clone())));
-    let policy = BatchPolicy { max_batch, queue, linger: Duration::ZERO };
-    Batcher::start(&spec, &factory, instances, policy).expect("threads")
+    batcher("scripted", max_batch, queue, instances, script)
 }
 
 fn request(stream: &str, frame_id: u64) -> Request {
@@ -89,6 +83,28 @@ fn a_panic_is_answered_and_the_next_request_finds_a_new_instance() {
     assert_eq!(lost.answer.output, Err(InferError::Panicked { model: "scripted".to_owned() }));
     let next = submit(&batcher, "a", 2).recv().expect("answered");
     assert!((left_edge(&next) - 2.0).abs() < 1e-6);
+    let figures = batcher.figures();
+    assert_eq!((figures.answered, figures.failed, figures.restarts, figures.batches), (1, 1, 1, 2));
+}
+
+#[test]
+fn a_newer_frame_takes_the_place_of_its_streams_oldest() {
+    let (script, gate) = Gate::before(boxes_by_frame());
+    let batcher = start(1, 8, 1, script);
+    let newest = |stream, frame_id| {
+        let (reply, receiver) = reply();
+        batcher.submit_newest(request(stream, frame_id), 1, reply);
+        receiver
+    };
+    let running = newest("a", 1);
+    gate.wait_for_batch();
+    let [old, new, other] = [newest("a", 2), newest("a", 3), newest("b", 7)];
+    assert_eq!(old.recv().expect("answered at once").answer.output, Err(InferError::Superseded));
+    assert_eq!(batcher.figures().waiting, 2);
+    (0..3).for_each(|_| gate.open());
+    for (answer, left) in [(running, 1.0), (new, 3.0), (other, 7.0)] {
+        assert!((left_edge(&answer.recv().expect("answered")) - left).abs() < 1e-6);
+    }
 }
 
 #[test]

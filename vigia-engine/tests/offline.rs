@@ -4,22 +4,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, SystemTime};
 
-use vigia_core::batching::BatchPolicy;
 use vigia_core::detection::Thresholds;
 use vigia_core::frame::Frame;
 use vigia_core::source::{Flow, FrameSink, Source, SourceError, SourceHandle};
-use vigia_engine::batcher::{BackendFactory, Batcher};
 use vigia_engine::offline::{self, Event, Input, OfflineOptions};
 use vigia_engine::pipeline::Pipeline;
 use vigia_engine::worker::{StopFlag, Worker};
-use vigia_testkit::{Gate, Script, ScriptedBackend, boxes_by_frame, frame, spec};
+use vigia_testkit::{Gate, Script, batcher, boxes_by_frame, frame};
 
 fn pipeline(script: Script, instances: usize) -> Arc<Pipeline> {
-    let spec = spec("scripted", 4);
-    let made = spec.clone();
-    let factory: BackendFactory = Arc::new(move || Ok(ScriptedBackend::boxed(made.clone(), script.clone())));
-    let policy = BatchPolicy { max_batch: 4, queue: 8, linger: Duration::ZERO };
-    Arc::new(Pipeline::new(Arc::new(Batcher::start(&spec, &factory, instances, policy).expect("threads")), Vec::new()))
+    Arc::new(Pipeline::new(Arc::new(batcher("scripted", 4, 8, instances, script)), Vec::new()))
 }
 
 fn options(every: u64, window: usize) -> OfflineOptions {
@@ -159,7 +153,7 @@ fn a_live_source_is_never_held_up_and_what_is_skipped_is_counted() {
 #[test]
 fn a_window_always_fits_into_the_queue() {
     let pipeline = pipeline(boxes_by_frame(), 4);
-    assert_eq!(OfflineOptions::window_for(&pipeline, 2), 6);
+    assert_eq!(pipeline.window(2), 6);
     let seen = run(&pipeline, vec![("v", clip(300, false, Ok(())))], options(1, 6));
     assert_eq!(seen.len(), 301);
     assert!(!seen.iter().any(|s| s.contains("failed")), "{seen:?}");

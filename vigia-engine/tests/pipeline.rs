@@ -1,25 +1,20 @@
 //! A frame's way through detector and second stage, with scripted models.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use vigia_core::backend::{InferError, Output};
-use vigia_core::batching::BatchPolicy;
 use vigia_core::cascade::StagePolicy;
 use vigia_core::detection::{Detection, Keypoint, Thresholds};
 use vigia_core::geometry::{BBox, Point};
 use vigia_core::landmarks::LandmarksSource;
 use vigia_core::result::FrameResult;
-use vigia_engine::batcher::{BackendFactory, Batcher};
-use vigia_engine::pipeline::{Pipeline, Stage};
-use vigia_testkit::{Script, ScriptedBackend, boxes_by_frame, corner_landmarks, frame, spec};
+use vigia_engine::batcher::Batcher;
+use vigia_engine::pipeline::{Pipeline, Stage, receiver};
+use vigia_testkit::{Script, boxes_by_frame, corner_landmarks, frame};
 
 fn batcher(name: &str, script: Script) -> Arc<Batcher> {
-    let spec = spec(name, 8);
-    let made = spec.clone();
-    let factory: BackendFactory = Arc::new(move || Ok(ScriptedBackend::boxed(made.clone(), script.clone())));
-    let policy = BatchPolicy { max_batch: 8, queue: 64, linger: Duration::ZERO };
-    Arc::new(Batcher::start(&spec, &factory, 1, policy).expect("threads"))
+    Arc::new(vigia_testkit::batcher(name, 8, 64, 1, script))
 }
 
 fn stage(script: Script) -> Stage {
@@ -27,9 +22,9 @@ fn stage(script: Script) -> Stage {
 }
 
 fn run(pipeline: &Pipeline, frame_id: u64) -> Result<FrameResult, InferError> {
-    let (sender, receiver) = tokio::sync::oneshot::channel();
+    let (deliver, receiver) = receiver();
     let thresholds = Thresholds { confidence: 0.5, iou: 0.5 };
-    pipeline.submit(frame("a", frame_id), thresholds, Instant::now(), sender);
+    pipeline.submit(frame("a", frame_id), thresholds, Instant::now(), deliver);
     receiver.blocking_recv().expect("answered")
 }
 
@@ -90,8 +85,8 @@ fn many_frames_keep_their_results_apart() {
     let thresholds = Thresholds { confidence: 0.5, iou: 0.5 };
     let receivers: Vec<_> = (0..30)
         .map(|n| {
-            let (sender, receiver) = tokio::sync::oneshot::channel();
-            pipeline.submit(frame("a", n), thresholds, Instant::now(), sender);
+            let (deliver, receiver) = receiver();
+            pipeline.submit(frame("a", n), thresholds, Instant::now(), deliver);
             receiver
         })
         .collect();

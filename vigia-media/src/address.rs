@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Url(Url),
     /// A test picture; the text is what follows `test://`.
     Test(String),
+    /// The pictures in a folder as a video, and what follows the question mark.
+    Slides(PathBuf, String),
 }
 
 /// An address that one of GStreamer's source elements opens.
@@ -70,13 +72,18 @@ impl Address {
         let kind = match scheme.as_str() {
             "file" => return Self::file(file_url_path(rest, &shown)?, shown),
             "test" => Kind::Test(rest.trim_start_matches('/').to_owned()),
+            "slides" => {
+                // A folder's name may hold question marks; the last one is ours.
+                let (folder, query) = rest.rsplit_once('?').unwrap_or((rest, ""));
+                Kind::Slides(PathBuf::from(folder), query.to_owned())
+            }
             "http" | "https" | "rtsp" | "rtsps" | "srt" | "rtmp" | "rtmps" | "v4l2" => {
                 Kind::Url(url(scheme, rest, &shown)?)
             }
             _ => {
                 return Err(SourceError::NotFound(format!(
                     "{shown}: nothing here opens \"{scheme}:\" addresses; use a path, file:, http(s)://, rtsp(s)://, \
-                     rtmp(s)://, srt://, v4l2:// or test://"
+                     rtmp(s)://, srt://, v4l2://, slides: or test://"
                 )));
             }
         };
@@ -89,7 +96,8 @@ impl Address {
     }
 }
 
-/// The path of an address that is a file here: a path as it is, or a `file:` URL. `None` for all others.
+/// The path of an address that is a file here: a path as it is, or a `file:` URL. `None` for all others, also for
+/// `slides:`, which is a video and no file.
 pub fn local_path(address: &str) -> Option<PathBuf> {
     match split_scheme(address) {
         None => Some(PathBuf::from(address)),
@@ -121,14 +129,15 @@ fn check_file(path: &Path, shown: &str) -> Result<(), SourceError> {
     Ok(())
 }
 
-/// `scheme` in lower case and what follows the colon; `None` for a path. Only `file:` may lack the two slashes.
+/// `scheme` in lower case and what follows the colon; `None` for a path. Only `file:` and `slides:` may lack the two
+/// slashes.
 fn split_scheme(text: &str) -> Option<(String, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let proper = scheme.len() > 1
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
     let scheme = scheme.to_ascii_lowercase();
-    (proper && (rest.starts_with("//") || scheme == "file")).then_some((scheme, rest))
+    (proper && (rest.starts_with("//") || scheme == "file" || scheme == "slides")).then_some((scheme, rest))
 }
 
 fn file_url_path(rest: &str, shown: &str) -> Result<PathBuf, SourceError> {
@@ -184,7 +193,7 @@ mod tests {
     fn parsed(text: &str) -> Url {
         match Address::parse(text).expect("an address").kind {
             Kind::Url(url) => url,
-            Kind::File(_) | Kind::Test(_) => panic!("{text} is no URL"),
+            Kind::File(_) | Kind::Test(_) | Kind::Slides(..) => panic!("{text} is no URL"),
         }
     }
 
@@ -212,6 +221,20 @@ mod tests {
         ] {
             let Err(SourceError::NotFound(message)) = Address::parse(text) else { panic!("{text} was taken") };
             assert!(!message.contains("cret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn slides_are_a_folder_and_options() {
+        for (text, folder, options) in [
+            ("slides:pictures", "pictures", ""),
+            ("Slides:/a b/c?fps=10&width=640", "/a b/c", "fps=10&width=640"),
+            ("slides:what?/me@home:1?", "what?/me@home:1", ""),
+            ("slides:", "", ""),
+        ] {
+            let address = Address::parse(text).expect("an address");
+            assert!(address.kind == Kind::Slides(folder.into(), options.to_owned()), "{text}");
+            assert_eq!((address.shown.as_str(), local_path(text)), (text, None));
         }
     }
 

@@ -73,7 +73,7 @@ pub(crate) fn source_error(address: &Address, message: &gst::message::Error, see
         _ => format!("{shown}: {said}"),
     };
     if let Some(kind) = error.kind::<gst::ResourceError>() {
-        return resource_error(kind, &address.kind, status, text);
+        return resource_error(kind, &address.kind, text);
     }
     match error.kind::<gst::StreamError>() {
         // All that a source element says when there is no connection, or when it breaks.
@@ -91,18 +91,13 @@ pub(crate) fn source_error(address: &Address, message: &gst::message::Error, see
     }
 }
 
-fn resource_error(kind: gst::ResourceError, address: &Kind, status: Option<u32>, text: String) -> SourceError {
+fn resource_error(kind: gst::ResourceError, address: &Kind, text: String) -> SourceError {
     match (kind, address) {
         (gst::ResourceError::NotAuthorized, _) => SourceError::Unauthorized(text),
         (_, Kind::File(_)) => SourceError::Undecodable(text),
-        (_, Kind::Test(_)) => SourceError::Library(text),
-        // The HTTP element says "not found" of hosts that are down, too: only the status tells.
-        (gst::ResourceError::NotFound, Kind::Url(url)) if url.scheme.starts_with("http") => match status {
-            Some(404 | 410) => SourceError::NotFound(text),
-            _ => SourceError::Unreachable(text),
-        },
-        (gst::ResourceError::NotFound, Kind::Url(_)) => SourceError::NotFound(text),
-        _ => SourceError::Unreachable(text),
+        (_, Kind::Test(_) | Kind::Slides(..)) => SourceError::Library(text),
+        // What another machine or a device does not have now it may have later: a relay without its camera says "not found".
+        (_, Kind::Url(_)) => SourceError::Unreachable(text),
     }
 }
 

@@ -17,12 +17,15 @@ const ESSENTIAL: [&str; 4] = ["uridecodebin", "videoconvert", "videotestsrc", "a
 /// [`SourceError::Library`] when GStreamer does not start or has none of its basic plug-ins.
 pub fn init() -> Result<(), SourceError> {
     gst::init().map_err(|e| SourceError::Library(format!("GStreamer does not start: {e}")))?;
-    for name in ESSENTIAL {
-        if gst::ElementFactory::find(name).is_none() {
-            return Err(missing(name));
-        }
+    require(&ESSENTIAL)
+}
+
+/// Nothing to say where all of these are installed.
+pub(crate) fn require(factories: &[&str]) -> Result<(), SourceError> {
+    match factories.iter().find(|factory| gst::ElementFactory::find(factory).is_none()) {
+        Some(factory) => Err(missing(factory)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// One new element of this kind.
@@ -45,10 +48,11 @@ fn missing(factory: &str) -> SourceError {
 pub(crate) fn package_of_element(factory: &str) -> &'static str {
     match factory {
         "rtspsrc" | "souphttpsrc" | "qtdemux" | "matroskademux" | "multipartdemux" | "jpegdec" | "vp8enc"
-        | "vp8dec" | "vp9dec" | "mp4mux" | "webmmux" | "videoflip" | "v4l2src" => "gstreamer1.0-plugins-good",
-        "h264parse" | "h265parse" | "openh264enc" | "srtsrc" | "rtmp2src" | "vapostproc" | "cudadownload" => {
-            "gstreamer1.0-plugins-bad"
+        | "vp8dec" | "vp9dec" | "mp4mux" | "webmmux" | "videoflip" | "v4l2src" | "pngdec" => {
+            "gstreamer1.0-plugins-good"
         }
+        "h264parse" | "h265parse" | "jpegparse" | "pngparse" | "openh264enc" | "srtsrc" | "rtmp2src" | "vapostproc"
+        | "cudadownload" => "gstreamer1.0-plugins-bad",
         "x264enc" => "gstreamer1.0-plugins-ugly",
         "gldownload" => "gstreamer1.0-gl",
         name if name.starts_with("avdec_") => "gstreamer1.0-libav",

@@ -12,6 +12,7 @@ mod allocation;
 mod pattern;
 mod pipeline;
 mod pump;
+mod slides;
 mod timeline;
 mod truncation;
 mod watch;
@@ -25,14 +26,15 @@ use vigia_core::source::{FrameSink, Source, SourceError, SourceHandle};
 
 use crate::address::{Address, Kind};
 use pattern::Pattern;
+use slides::Slides;
 
-/// How fast pictures are handed over that are already there: files and test pictures. What is live comes as it comes.
+/// How fast pictures are handed over that are already there: files, test pictures and slides. What is live comes as it comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pace {
     /// As fast as the sink takes them.
     #[default]
     AsFast,
-    /// At the speed at which they were recorded; a test picture then behaves like a camera.
+    /// At the speed at which they were recorded; a test picture and slides then behave like a camera.
     Live,
 }
 
@@ -51,7 +53,7 @@ pub enum Transport {
 /// How a source is read.
 #[derive(Clone, Debug)]
 pub struct IngestOptions {
-    /// Speed at which files and test pictures are read.
+    /// Speed at which files, test pictures and slides are read.
     pub pace: Pace,
     /// What carries an RTSP stream's packets.
     pub transport: Transport,
@@ -113,11 +115,14 @@ impl MediaInfo {
     }
 }
 
-/// A file, camera, URL or test picture that pushes frames.
+/// A file, camera, URL, test picture or folder of pictures that pushes frames.
 ///
 /// Addresses: a path or `file:`; `http(s)://` (files, HLS, MJPEG); `rtsp(s)://`; `rtmp(s)://`, `srt://`, `v4l2://` where
 /// GStreamer's plug-ins for them are installed; and `test://?width=640&height=360&fps=30&frames=100&pattern=ball`, a moving
-/// test picture. Name and password in a URL are passed on and never shown.
+/// test picture; `slides:FOLDER?width=1280&height=720&fps=15&seconds=6`, a video without end of the folder's pictures
+/// (.jpg, .jpeg, .png, by name), each for some seconds while a window of the frame's shape moves over it and zooms. What
+/// follows the question mark may be left out. A picture that cannot be shown is left out with a warning; `FOLDER` is a
+/// path as it is, and the last question mark ends it. Name and password in a URL are passed on and never shown.
 ///
 /// Only video is decoded, the first video stream; a decoder in hardware is used where GStreamer ranks one first. Frames
 /// borrow the decoder's memory: a sink that keeps many frames makes the decoder's pool grow.
@@ -137,6 +142,7 @@ pub struct MediaSource {
     address: Address,
     /// Understood already when the source is opened, so that mistakes show then.
     pattern: Option<Pattern>,
+    slides: Option<Slides>,
     stream: StreamRef,
     options: IngestOptions,
     info: MediaInfo,
@@ -146,18 +152,21 @@ impl MediaSource {
     /// Understands an address and looks whether a file is there; connects to nothing.
     ///
     /// # Errors
-    /// [`SourceError::NotFound`] for a file that is missing and an address that is none, [`SourceError::Undecodable`]
+    /// [`SourceError::NotFound`] for a file that is missing, a folder without pictures and an address that is none, [`SourceError::Undecodable`]
     /// for a folder, an empty file and a GIF animation, [`SourceError::Library`] where GStreamer is not installed.
     pub fn open(address: &str, stream: StreamRef, options: IngestOptions) -> Result<Self, SourceError> {
         crate::init()?;
         let address = Address::parse(address)?;
-        let pattern = match &address.kind {
+        let (mut pattern, mut slides) = (None, None);
+        match &address.kind {
             Kind::Test(query) => {
-                Some(Pattern::parse(query).map_err(|why| SourceError::NotFound(format!("{}: {why}", address.shown)))?)
+                let wrong = |why| SourceError::NotFound(format!("{}: {why}", address.shown));
+                pattern = Some(Pattern::parse(query).map_err(wrong)?);
             }
-            Kind::File(_) | Kind::Url(_) => None,
-        };
-        Ok(Self { address, pattern, stream, options, info: MediaInfo::default() })
+            Kind::Slides(folder, query) => slides = Some(Slides::open(folder, query, &address.shown)?),
+            Kind::File(_) | Kind::Url(_) => {}
+        }
+        Ok(Self { address, pattern, slides, stream, options, info: MediaInfo::default() })
     }
 
     /// What will be known about the source once it runs; take it before [`Source::start`].

@@ -6,7 +6,7 @@
 //!
 //! | type | what it is |
 //! | --- | --- |
-//! | [`MediaSource`] | a file, camera, URL or test picture that pushes frames; a [`vigia_core::source::Source`] |
+//! | [`MediaSource`] | a file, camera, URL, test picture or folder of pictures that pushes frames; a [`vigia_core::source::Source`] |
 //! | [`IngestOptions`] | pace, RTSP transport, timeouts, decoder threads |
 //! | [`MediaInfo`] | what is known about a running source: duration, frame rate, size |
 //! | [`Recorder`] | writes pictures as H.264 in MP4, or VP8 in WebM |

@@ -29,6 +29,8 @@ mod planes_are_the_decoders;
 mod recordings_are_read_back;
 #[path = "ingest/rtsp_cameras.rs"]
 mod rtsp_cameras;
+#[path = "ingest/slides_show_a_folder.rs"]
+mod slides_show_a_folder;
 #[path = "ingest/sound_is_not_decoded.rs"]
 mod sound_is_not_decoded;
 #[path = "ingest/stopping_ends_once.rs"]

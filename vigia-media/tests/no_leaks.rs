@@ -16,6 +16,15 @@ fn held() -> Option<(usize, usize)> {
 fn a_hundred_starts() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = support::clip(folder.path(), "clip.mov", 30, "width=96,height=64");
+    let pictures = folder.path().join("pictures");
+    std::fs::create_dir(&pictures).expect("a folder");
+    for name in ["a.jpg", "b.jpg"] {
+        support::launch(&format!(
+            "videotestsrc num-buffers=1 ! video/x-raw,width=96,height=64 ! jpegenc ! filesink location=\"{}\"",
+            pictures.join(name).display()
+        ));
+    }
+    let slides = format!("slides:{}?width=64&height=48", support::text(&pictures));
     let cycle = |address: &str| {
         let (handle, receiver) = support::start(address, IngestOptions::default(), 1).expect("a source");
         assert!(matches!(receiver.recv_timeout(support::LONG), Ok(support::Told::Frame(_))));
@@ -27,6 +36,7 @@ fn a_hundred_starts() {
         for _ in 0..count {
             cycle("test://?width=64&height=48");
             cycle(support::text(&file));
+            cycle(&slides);
         }
     };
     cycles(10);

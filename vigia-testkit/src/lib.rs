@@ -1,16 +1,23 @@
-//! What tests are made of: frames without a decoder, models without an engine.
+//! What tests are made of: frames without a decoder, models without an engine, [`damaged`] pictures.
+
+pub mod damaged;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use vigia_core::backend::{Answer, Backend, Cost, InferError, Output, Request};
+use vigia_core::batching::BatchPolicy;
 use vigia_core::detection::{Detection, Thresholds};
 use vigia_core::frame::{Colour, Frame, Image, PixelFormat};
 use vigia_core::geometry::{BBox, Point, Size};
 use vigia_core::id::{ModelId, StreamId, StreamRef};
 use vigia_core::landmarks::Landmarks;
 use vigia_core::model::{Channels, Family, Fit, InputSpec, ModelSpec, Scaling};
+use vigia_core::source::{FrameSink, Source, SourceError, SourceHandle};
+use vigia_engine::batcher::{BackendFactory, Batcher};
+use vigia_engine::metrics::ModelMetrics;
+use vigia_engine::stream::OpenSource;
 
 /// A grey 64 × 48 frame of a stream.
 pub fn frame(stream: &str, frame_id: u64) -> Arc<Frame> {
@@ -69,6 +76,30 @@ impl Backend for ScriptedBackend {
     }
 }
 
+/// The threads of a scripted model that takes batches of up to `max_batch` and lets `queue` requests wait.
+pub fn batcher(name: &str, max_batch: usize, queue: usize, instances: usize, script: Script) -> Batcher {
+    batcher_with(&spec(name, max_batch), queue, instances, script, ModelMetrics::default())
+}
+
+/// The same with a specification and metrics of its own.
+pub fn batcher_with(
+    spec: &ModelSpec,
+    queue: usize,
+    instances: usize,
+    script: Script,
+    metrics: ModelMetrics,
+) -> Batcher {
+    let made = spec.clone();
+    let factory: BackendFactory = Arc::new(move || Ok(ScriptedBackend::boxed(made.clone(), script.clone())));
+    let policy = BatchPolicy { max_batch: spec.max_batch, queue, linger: Duration::ZERO };
+    Batcher::start(spec, &factory, instances, policy, metrics).expect("threads")
+}
+
+/// The same detections in every picture.
+pub fn finds(detections: Vec<Detection>) -> Script {
+    Arc::new(move |batch| Ok(batch.iter().map(|_| Ok(Output::Detections(detections.clone()))).collect()))
+}
+
 /// One detection per request, a box whose left edge is the frame's number.
 pub fn boxes_by_frame() -> Script {
     Arc::new(|batch| {
@@ -122,5 +153,27 @@ impl Gate {
     /// Lets one batch through.
     pub fn open(&self) {
         self.open.send(()).expect("the backend lives");
+    }
+}
+
+/// A source whose frames a test pushes: each opening of it gives the test the other end.
+pub struct PushedSource(SyncSender<Box<dyn FrameSink>>);
+
+struct Pushed;
+impl SourceHandle for Pushed {}
+
+impl PushedSource {
+    /// A way to open the source again and again, and where the sinks of its openings arrive.
+    pub fn opener() -> (OpenSource, Receiver<Box<dyn FrameSink>>) {
+        let (sender, sinks) = sync_channel(8);
+        (Box::new(move || Ok(Box::new(Self(sender.clone())))), sinks)
+    }
+}
+
+impl Source for PushedSource {
+    fn start(self: Box<Self>, sink: Box<dyn FrameSink>) -> Result<Box<dyn SourceHandle>, SourceError> {
+        // A test that is over needs no sink.
+        let _gone = self.0.try_send(sink);
+        Ok(Box::new(Pushed))
     }
 }

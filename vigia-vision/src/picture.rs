@@ -5,8 +5,9 @@
 //! ([`Cover`]); the others to RGB or gray at full size. EXIF orientation is honoured, so the planes are upright.
 //!
 //! In this module, in reading order: the decoder here, [`PictureError`] in `error`, what the bytes are in `sniff`,
-//! JPEG in `jpeg` (the only unsafe code is its `turbo`), the other formats in `still`, orientation in `orient`, and
-//! [`RgbImage`] with [`to_rgb`] and [`encode_jpeg`] in `rgb`.
+//! JPEG in `jpeg`, the other formats in `still`, orientation in `orient`, and [`RgbImage`] with [`to_rgb`] and
+//! [`encode_jpeg`] in `rgb`. Unsafe code: the calls into libjpeg-turbo in `jpeg/turbo`, and one call of what is compiled
+//! for AVX2 in `rgb/convert`.
 //!
 //! Not handled: ICC profiles (ignored), alpha (dropped, as OpenCV's `imread` does), 16-bit samples (their high byte is
 //! taken), more than the first picture of an animation.
@@ -27,7 +28,7 @@ use vigia_core::model::{Fit, InputSpec};
 use vigia_core::pool::{BufferPool, PooledBuffer, PooledPlanes};
 
 pub use self::error::PictureError;
-pub use self::rgb::{RgbImage, encode_jpeg, to_rgb};
+pub use self::rgb::{RgbImage, encode_jpeg, encode_jpeg_into, to_rgb};
 
 /// What a picture may cost at most; checked before anything is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use image::{DynamicImage, ImageFormat, Luma, Rgb, Rgba};
 use turbojpeg_sys as tj;
 use vigia_core::frame::{Image, PixelFormat};
 use vigia_core::geometry::Size;
-use vigia_vision::picture::{Cover, PictureDecoder, PictureLimits, RgbImage, encode_jpeg, to_rgb};
+use vigia_vision::picture::{Cover, PictureDecoder, PictureLimits, RgbImage, encode_jpeg, encode_jpeg_into, to_rgb};
 
 fn decoder() -> PictureDecoder {
     PictureDecoder::new(PictureLimits::default())
@@ -209,4 +209,25 @@ fn what_is_encoded_is_decoded() {
     assert!(difference(&rgb(&decoded(&jpeg)), &picture) <= 9);
     assert!(encode_jpeg(&canvas, 20).expect("a good picture").len() < jpeg.len());
     assert!(encode_jpeg(&RgbImage::default(), 90).is_err());
+}
+
+#[test]
+fn memory_for_jpegs_is_used_again() {
+    let mut out = b"of the last picture".to_vec();
+    for (width, height) in [(120, 90), (1, 1), (77, 45)] {
+        // Nothing is larger than noise at the best quality.
+        let mut canvas = RgbImage::new(Size::new(width, height));
+        let mut state = 1u32;
+        canvas.bytes_mut().fill_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        let at = out.as_ptr();
+        encode_jpeg_into(&canvas, 100, &mut out).expect("a good picture");
+        assert_eq!(out, encode_jpeg(&canvas, 100).expect("a good picture"));
+        assert_eq!(decoded(&out).size(), canvas.size());
+        assert!(width == 120 || out.as_ptr() == at);
+    }
+    assert!(encode_jpeg_into(&RgbImage::default(), 90, &mut out).is_err());
+    assert!(out.is_empty());
 }

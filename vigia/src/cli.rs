@@ -5,9 +5,12 @@ mod bench;
 mod check;
 #[cfg(feature = "onnx")]
 mod detect;
+mod health;
 #[cfg(feature = "onnx")]
 mod models;
 mod output;
+#[cfg(feature = "onnx")]
+mod serve;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -35,6 +38,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve models and streams over HTTP
+    #[cfg(feature = "onnx")]
+    Serve(serve::ServeArgs),
+    /// Serve a built-in moving stream, with a page to open in a browser
+    #[cfg(feature = "onnx")]
+    Demo(serve::DemoArgs),
     /// Detect objects in pictures, videos, folders and stream addresses
     #[cfg(feature = "onnx")]
     Detect(detect::DetectArgs),
@@ -45,14 +54,34 @@ enum Command {
     #[cfg(feature = "onnx")]
     #[command(subcommand)]
     Models(models::ModelsCommand),
+    /// Ask a running server whether it is ready: status 0 when it is
+    Health(health::HealthArgs),
     /// Check a configuration file, its models included
     Check(check::CheckArgs),
 }
 
+impl Command {
+    /// True for what runs until it is stopped: its log says what happens, not only what goes wrong.
+    fn is_server(&self) -> bool {
+        match self {
+            #[cfg(feature = "onnx")]
+            Self::Serve(_) | Self::Demo(_) => true,
+            _ => false,
+        }
+    }
+}
+
 /// Parses the arguments and runs the command. Exit status: 0 done, 1 something failed, 2 usage.
 pub fn main() -> ExitCode {
+    // First of all, while this is the only thread.
+    #[cfg(feature = "onnx")]
+    let refused = vigia_infer::telemetry::refuse();
     let cli = Cli::parse();
-    start_logging(cli.verbose);
+    start_logging(cli.verbose + u8::from(cli.command.is_server()));
+    #[cfg(feature = "onnx")]
+    if !refused {
+        tracing::warn!("ONNX Runtime's usage data could not be turned off: set ORT_DISABLE_TELEMETRY=1");
+    }
     match run(cli) {
         Ok(code) => code,
         Err(failure) => {
@@ -64,17 +93,19 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     #[cfg(feature = "onnx")]
-    let config = match &cli.config {
-        Some(path) => Config::load(path).map_err(|e| Failure::Usage(e.to_string()))?,
-        None => Config::default(),
-    };
+    let config = || Config::load(cli.config.as_deref()).map_err(|e| Failure::Usage(e.to_string()));
     match cli.command {
         #[cfg(feature = "onnx")]
-        Command::Detect(args) => detect::run(&args, config),
+        Command::Serve(args) => serve::run(&args, config()?),
         #[cfg(feature = "onnx")]
-        Command::Bench(args) => bench::run(&args, config),
+        Command::Demo(args) => serve::demo(&args, config()?),
         #[cfg(feature = "onnx")]
-        Command::Models(command) => models::run(&command, config),
+        Command::Detect(args) => detect::run(&args, config()?),
+        #[cfg(feature = "onnx")]
+        Command::Bench(args) => bench::run(&args, config()?),
+        #[cfg(feature = "onnx")]
+        Command::Models(command) => models::run(&command, config()?),
+        Command::Health(args) => health::run(&args),
         Command::Check(args) => check::run(&args),
     }
 }

@@ -1,17 +1,29 @@
 //! vigia, a real-time video inference server: the product around the engine.
 //!
 //! [`cli`] is what a user types; [`config`] what they write into `vigia.yaml`; [`paths`] where libraries and models are
-//! looked for; [`pipelines`] brings models up; [`inputs`] turns arguments into pictures and videos; [`wire`] is how
-//! results are written; [`annotate`] how they are drawn.
+//! looked for; [`pipelines`] brings models up. `detect`: [`inputs`] turns arguments into pictures and videos, [`annotate`]
+//! writes the drawn ones. `serve`: [`server`] says in which order things come up and go down, [`app`] is what is served,
+//! `sources` opens streams, [`live`] is one of them, [`http`] the interface, [`error`] what callers are told when something is wrong, [`fetch`]
+//! pictures by URL, [`drain`] ending in order. Both: [`wire`] is how results are written, [`paint`] a frame as JPEG.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "onnx")]
 pub mod annotate;
+pub mod app;
 pub mod cli;
 pub mod config;
+pub mod drain;
+pub mod error;
+pub mod fetch;
+pub mod http;
 #[cfg(feature = "onnx")]
 pub mod inputs;
+pub mod live;
+pub mod paint;
 pub mod paths;
 #[cfg(feature = "onnx")]
 pub mod pipelines;
+pub mod server;
+#[cfg(feature = "gstreamer")]
+pub mod sources;
 pub mod wire;

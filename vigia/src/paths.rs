@@ -40,6 +40,11 @@ pub fn model_folder(config: &Config) -> PathBuf {
     folders.iter().find(|f| f.is_dir()).cloned().unwrap_or_else(|| PathBuf::from(".vigia").join("models"))
 }
 
+/// The pictures that set-up left for the demo: the first folder that is there.
+pub fn samples() -> Option<PathBuf> {
+    homes().into_iter().map(|home| home.join("samples")).find(|folder| folder.is_dir())
+}
+
 /// Where measurements of models on this machine are remembered: in the first home that is there, else the user's.
 pub fn tuning_file(config: &Config) -> PathBuf {
     let homes = homes();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use vigia_core::backend::InferError;
@@ -10,6 +11,7 @@ use vigia_core::batching::BatchPolicy;
 use vigia_core::cascade::StagePolicy;
 use vigia_core::id::ModelId;
 use vigia_engine::batcher::{BackendFactory, Batcher};
+use vigia_engine::metrics::Metrics;
 use vigia_engine::pipeline::{Pipeline, Stage};
 use vigia_engine::worker::Worker;
 use vigia_infer::load::{LoadError, LoadOptions, Model};
@@ -17,8 +19,10 @@ use vigia_infer::provider::Device;
 use vigia_infer::runtime::{Runtime, RuntimeError};
 use vigia_infer::tuning::{Origin, TuningFile};
 
+use crate::app::{Served, ServedModel, ServedPipeline};
 use crate::config::{Config, DeviceName, ModelConfig, PipelineConfig, StageConfig};
 use crate::paths;
+use crate::wire::{PipelineWire, StageWire};
 
 /// Why models or pipelines cannot be brought up.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +126,9 @@ pub struct Loader {
     runtime: Runtime,
     folder: PathBuf,
     running: BTreeMap<String, Running>,
+    metrics: Metrics,
+    /// Models that were never measured on this machine are measured before they start.
+    measures_first: bool,
 }
 
 impl Loader {
@@ -138,12 +145,25 @@ impl Loader {
     /// The same with a library that is loaded already: there can be one in a process.
     pub fn with_runtime(runtime: Runtime, config: Config, overrides: Overrides) -> Self {
         let folder = paths::model_folder(&config);
-        Self { config, overrides, runtime, folder, running: BTreeMap::new() }
+        Self {
+            config,
+            overrides,
+            runtime,
+            folder,
+            running: BTreeMap::new(),
+            metrics: Metrics::default(),
+            measures_first: false,
+        }
     }
 
     /// The configuration.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Where the models that it starts count.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The engine's library.
@@ -223,7 +243,15 @@ impl Loader {
         if let Some(running) = self.running.get(name) {
             return Ok(running.clone());
         }
-        let model = Arc::new(self.load(name, config)?);
+        let mut model = self.load(name, config)?;
+        if self.measures_first && model.origin() == Origin::Default {
+            tracing::info!(model = name, "measuring how it runs best on this machine; the next start knows");
+            match model.tune(&AtomicBool::new(false)) {
+                Ok(_measured) => model = self.load(name, config)?,
+                Err(error) => tracing::warn!(%error, "the measurement could not be written down"),
+            }
+        }
+        let model = Arc::new(model);
         let made = model.clone();
         let factory: BackendFactory = Arc::new(move || {
             let failed = |e: LoadError| InferError::Failed { model: made.spec().id.to_string(), reason: e.to_string() };
@@ -231,7 +259,8 @@ impl Loader {
         });
         let settings = model.settings();
         let policy = BatchPolicy { max_batch: settings.batch, queue: self.config.limits.queue, linger: Duration::ZERO };
-        let batcher = Arc::new(Batcher::start(model.spec(), &factory, settings.instances, policy)?);
+        let metrics = self.metrics.model(name);
+        let batcher = Arc::new(Batcher::start(model.spec(), &factory, settings.instances, policy, metrics)?);
         let running = Running { model, batcher };
         self.running.insert(name.to_owned(), running.clone());
         Ok(running)
@@ -287,6 +316,68 @@ impl Loader {
             });
         }
         Ok(Pipeline::new(running.batcher, Vec::new()))
+    }
+
+    /// Brings up everything that the configuration has, for a server: all pipelines and models, and, in front of them,
+    /// `first`, a detector alone. What is there only because it is built in may be missing, as long as something is left.
+    ///
+    /// # Errors
+    /// When one of them cannot be brought up, or nothing is left.
+    pub fn serve(&mut self, first: Option<&str>) -> Result<Served, BringUpError> {
+        // A server runs for long: it is worth a few seconds, once.
+        self.measures_first = true;
+        let mut pipelines = Vec::new();
+        if let Some(name) = first {
+            let (short, config) = self.resolve(name)?;
+            let pipeline = Arc::new(self.detector(&short, &config)?);
+            let wire = PipelineWire { name: short.clone(), detect: short, stages: Vec::new() };
+            pipelines.push(ServedPipeline { wire, pipeline });
+        }
+        let built_in = PipelineConfig::faces();
+        let mut configured: Vec<_> = self.config.pipelines.clone().into_iter().collect();
+        // The built-in one is the default; the others are in the order of their names.
+        configured.sort_by_key(|(name, _)| name != "faces");
+        let mut absent = None;
+        let streams: Vec<String> = self.config.streams.values().map(|stream| stream.pipeline.clone()).collect();
+        for (name, config) in configured {
+            match self.pipeline(&name) {
+                Err(error @ (BringUpError::MissingModel { .. } | BringUpError::UnknownModel { .. }))
+                    if config == built_in && !streams.contains(&name) =>
+                {
+                    absent = Some(error);
+                }
+                Err(error) => return Err(error),
+                Ok(pipeline) => {
+                    let stages = config.stages.into_iter().map(|stage| StageWire { model: stage.model }).collect();
+                    let wire = PipelineWire { name, detect: config.detect.model, stages };
+                    pipelines.push(ServedPipeline { wire, pipeline: Arc::new(pipeline) });
+                }
+            }
+        }
+        let defaults = Config::default().models;
+        for (name, config) in self.config.models.clone() {
+            let (short, found) = match self.resolve(&name) {
+                Err(BringUpError::MissingModel { .. }) if defaults.get(&name) == Some(&config) => continue,
+                other => other?,
+            };
+            self.start(&short, &found)?;
+        }
+        if self.running.is_empty()
+            && let Some(error) = absent
+        {
+            return Err(error);
+        }
+        let served = |running: &Running| {
+            let settings = running.model.settings();
+            ServedModel {
+                batcher: running.batcher.clone(),
+                device: running.model.device().as_str().to_owned(),
+                instances: settings.instances,
+                threads: settings.threads,
+            }
+        };
+        let models = self.running.iter().map(|(name, running)| (name.clone(), served(running))).collect();
+        Ok(Served { models, pipelines, streams: BTreeMap::new() })
     }
 
     /// Measures, on a thread of its own and after a while, what was not measured on this machine yet, for the next

@@ -1,29 +1,58 @@
 //! Results as they are written: one JSON object per picture or frame.
 //!
 //! Wire types stand apart from the domain's: what is published changes less often than what computes it. Coordinates are
-//! pixels of the source picture, times milliseconds.
+//! pixels of the source picture, times milliseconds. Results are here, what the server says of itself in `status`. The
+//! comments on types and fields are what the OpenAPI description says of them.
+
+mod status;
 
 use std::time::Duration;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use vigia_core::detection::Detection;
 use vigia_core::geometry::{BBox, Point};
 use vigia_core::landmarks::LandmarksSource;
 use vigia_core::result::{BatchInfo, FrameResult, Timing};
 
+pub use status::{
+    CountsWire, FpsWire, LatencyWire, Model, Models, PipelineWire, Problem, StageWire, StreamWire, Streams,
+};
+
+/// Whose result it is.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin<'a> {
+    /// An input of `detect`, as given.
+    Source(&'a str),
+    /// A stream.
+    Stream(&'a str),
+    /// A picture that was posted.
+    Posted,
+}
+
 /// One picture's or frame's result.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Result)]
 pub struct ResultLine<'a> {
-    /// The input as given.
-    pub source: &'a str,
-    /// Number of the frame in its video, from 0; absent for pictures.
+    /// The input as given; only in files that `vigia detect` writes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub source: Option<&'a str>,
+    /// The stream's id; absent for pictures that were posted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub stream: Option<&'a str>,
+    /// Number of the frame in its stream, from 0; absent for pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub frame_id: Option<u64>,
-    /// When it was taken, for live sources.
+    /// When it was taken, for live sources (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub captured_at: Option<String>,
     /// Seconds from the start of the video; absent for pictures.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub pts: Option<f64>,
     /// Of the source picture.
     pub width: u32,
@@ -40,7 +69,8 @@ pub struct ResultLine<'a> {
 }
 
 /// One object.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Detection)]
 pub struct DetectionWire {
     /// The class's name.
     pub class: String,
@@ -56,57 +86,86 @@ pub struct DetectionWire {
     pub keypoints: Vec<KeypointWire>,
     /// Points of the second stage, or its fallback.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub landmarks: Option<Vec<[f64; 2]>>,
     /// `model`, `detector` or `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub landmarks_source: Option<&'static str>,
 }
 
 /// Left, top, right, bottom.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Box)]
 pub struct BoxWire {
+    /// Left edge, source pixels.
     x1: f64,
+    /// Top edge, source pixels.
     y1: f64,
+    /// Right edge, source pixels.
     x2: f64,
+    /// Bottom edge, source pixels.
     y2: f64,
 }
 
 /// A keypoint.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Keypoint)]
 pub struct KeypointWire {
+    /// Source pixels, to the right.
     x: f64,
+    /// Source pixels, down.
     y: f64,
+    /// 0 to 1, where the model tells.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     confidence: Option<f64>,
 }
 
 /// Milliseconds per step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Timing)]
 pub struct TimingWire {
+    /// Decoding the picture, where the decoder tells.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     decode: Option<f64>,
+    /// Waiting for a decoder and for the model.
     queue: f64,
+    /// Pixels to tensor.
     preprocess: f64,
+    /// The network, for the whole batch.
     inference: f64,
+    /// Tensors to detections.
     postprocess: f64,
+    /// From the whole picture's arrival to its result.
     total: f64,
 }
 
 /// Size of the batch and place in it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Batch)]
 pub struct BatchWire {
+    /// Requests in the batch.
     size: usize,
+    /// This one's place in it, from 1.
     position: usize,
 }
 
 impl<'a> ResultLine<'a> {
-    /// The line for a result of the input `source`; `label` names classes.
-    pub fn new(source: &'a str, result: &'a FrameResult, label: &dyn Fn(u32) -> String) -> Self {
+    /// The line for a result; `label` names classes.
+    pub fn new(origin: Origin<'a>, result: &'a FrameResult, label: &dyn Fn(u32) -> String) -> Self {
         let frame = &result.frame;
         let size = frame.image.source_size();
+        let (source, stream) = match origin {
+            Origin::Source(source) => (Some(source), None),
+            Origin::Stream(stream) => (None, Some(stream)),
+            Origin::Posted => (None, None),
+        };
         Self {
             source,
-            frame_id: frame.pts.map(|_| frame.frame_id),
+            stream,
+            frame_id: (stream.is_some() || frame.pts.is_some()).then_some(frame.frame_id),
             captured_at: frame.captured_at.map(|at| humantime::format_rfc3339_millis(at).to_string()),
             pts: frame.pts.map(|pts| round(pts.as_secs_f64(), 1000.0)),
             width: size.width,
@@ -166,7 +225,7 @@ impl From<BatchInfo> for BatchWire {
     }
 }
 
-fn round(value: f64, steps: f64) -> f64 {
+pub(crate) fn round(value: f64, steps: f64) -> f64 {
     (value * steps).round() / steps
 }
 
@@ -176,12 +235,12 @@ fn pixel(value: f32) -> f64 {
 }
 
 /// A confidence, four digits.
-fn share(value: f32) -> f64 {
+pub(crate) fn share(value: f32) -> f64 {
     round(f64::from(value), 10_000.0)
 }
 
 /// Milliseconds, three digits.
-fn ms(duration: Duration) -> f64 {
+pub(crate) fn ms(duration: Duration) -> f64 {
     round(duration.as_secs_f64() * 1000.0, 1000.0)
 }
 
@@ -220,7 +279,7 @@ mod tests {
     #[test]
     fn a_line_has_exactly_these_fields() {
         let result = result();
-        let line = ResultLine::new("a.jpg", &result, &|id| format!("class{id}"));
+        let line = ResultLine::new(Origin::Source("a.jpg"), &result, &|id| format!("class{id}"));
         let json = serde_json::to_value(&line).expect("serialisable");
         let expected = serde_json::json!({
             "source": "a.jpg", "width": 64, "height": 48, "model": "tiny-face",

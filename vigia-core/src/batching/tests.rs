@@ -120,3 +120,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_newest_frames_of_a_stream_replace_its_oldest() {
+    let now = Instant::now();
+    let mut queue = BatchQueue::new(policy(8, 2, 0));
+    assert_eq!(queue.push_newest("a", 1, 1, now), None);
+    assert_eq!(queue.push_newest("a", 2, 1, now), Some(1));
+    assert_eq!(queue.push_newest("b", 10, 2, now), None);
+    // More than the queue's bound: a stream is bounded by itself.
+    assert_eq!(queue.push_newest("b", 11, 2, now), None);
+    assert_eq!(queue.push_newest("b", 12, 2, now), Some(10));
+    assert_eq!(queue.len(), 3);
+    // And they leave the bound to what is counted against it.
+    queue.push("c", 20, now).expect("room");
+    queue.push("c", 21, now).expect("room");
+    assert_eq!((queue.push("c", 22, now), queue.counted()), (Err(22), 2));
+    assert_eq!(run(queue.poll(now, 1)), [2, 11, 20, 12, 21]);
+    assert_eq!((queue.is_empty(), queue.counted()), (true, 0));
+}

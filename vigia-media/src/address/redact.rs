@@ -25,7 +25,7 @@ pub fn redact(url: &str) -> String {
     let Some((scheme, rest)) = split(url) else { return url.to_owned() };
     let slashes = rest.len() - rest.trim_start_matches('/').len();
     let (slashes, rest) = rest.split_at(slashes);
-    if scheme.eq_ignore_ascii_case("file") {
+    if scheme.eq_ignore_ascii_case("file") || scheme.eq_ignore_ascii_case("slides") {
         return url.to_owned();
     }
     let mut end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -160,9 +160,15 @@ mod tests {
 
     #[test]
     fn paths_stay_as_they_are() {
-        for path in
-            ["/videos/a:b@c.mp4", "videos/a:b@c.mp4", "C:\\b@c.mp4", "a=b.mp4", "file:///a:b@c.mp4", "test://?fps=5"]
-        {
+        for path in [
+            "/videos/a:b@c.mp4",
+            "videos/a:b@c.mp4",
+            "C:\\b@c.mp4",
+            "a=b.mp4",
+            "file:///a:b@c.mp4",
+            "slides:a:b@c?fps=5",
+            "test://?fps=5",
+        ] {
             assert_eq!(redact(path), path);
         }
     }

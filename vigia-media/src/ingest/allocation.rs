@@ -24,7 +24,7 @@ pub(super) fn answer_for(sink: &impl IsA<gst::Element>) {
 }
 
 /// A pool for pictures of these caps, and their size in bytes.
-fn pool(caps: Option<&gst::CapsRef>) -> Option<(gst_video::VideoBufferPool, u32)> {
+pub(super) fn pool(caps: Option<&gst::CapsRef>) -> Option<(gst_video::VideoBufferPool, u32)> {
     let caps = caps?;
     let size = u32::try_from(gst_video::VideoInfo::from_caps(caps).ok()?.size()).ok()?;
     let pool = gst_video::VideoBufferPool::new();

@@ -47,7 +47,7 @@ pub(super) fn build(source: &MediaSource, pump: &Arc<Pump>) -> Result<gst::Pipel
     let live = match &source.address.kind {
         Kind::File(_) => false,
         Kind::Url(url) => url.is_live() != Some(false),
-        Kind::Test(_) => source.options.pace == Pace::Live,
+        Kind::Test(_) | Kind::Slides(..) => source.options.pace == Pace::Live,
     };
     pipeline.connect_deep_element_added(move |_, _, element| set_decoder_threads(element, threads, live));
     match &source.address.kind {
@@ -56,6 +56,12 @@ pub(super) fn build(source: &MediaSource, pump: &Arc<Pump>) -> Result<gst::Pipel
             let [picture, filter] = pattern.elements(live)?;
             add(&pipeline, &[&picture, &filter])?;
             link(&[&picture, &filter, &convert, sink.upcast_ref()])?;
+        }
+        Kind::Slides(..) => {
+            let slides = source.slides.as_ref().ok_or_else(|| SourceError::Library("no slides".to_owned()))?;
+            let pictures = slides.element(live, pump)?;
+            add(&pipeline, &[&pictures])?;
+            link(&[&pictures, &convert, sink.upcast_ref()])?;
         }
         Kind::File(path) => {
             let uri = std::path::absolute(path)

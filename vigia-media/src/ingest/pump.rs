@@ -268,7 +268,7 @@ impl Puller {
     ) -> First {
         let live = match &self.pump.address.kind {
             Kind::File(_) => Some(false),
-            Kind::Test(_) => Some(self.pace == Pace::Live),
+            Kind::Test(_) | Kind::Slides(..) => Some(self.pace == Pace::Live),
             Kind::Url(url) => url.is_live(),
         };
         let duration = || element.query_duration::<gst::ClockTime>().map(Duration::from).or(self.duration);

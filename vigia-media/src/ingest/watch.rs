@@ -91,7 +91,7 @@ impl Watcher {
             Kind::Url(_) => (true, false),
             // Whoever writes into a pipe may take their time.
             Kind::File(path) => (false, path.is_file()),
-            Kind::Test(_) => (false, false),
+            Kind::Test(_) | Kind::Slides(..) => (false, false),
         };
         let shortest = self.options.connect_timeout.min(self.options.inactivity_timeout);
         let tick = (shortest / 4).clamp(Duration::from_millis(10), Duration::from_millis(250));
@@ -193,7 +193,7 @@ impl Watcher {
                 let camera = url.is_live() == Some(true) || self.pump.seen.holds("multipart/x-mixed-replace");
                 camera && self.pump.info.duration().is_none()
             }
-            Kind::File(_) | Kind::Test(_) => false,
+            Kind::File(_) | Kind::Test(_) | Kind::Slides(..) => false,
         }
     }
 
@@ -202,7 +202,7 @@ impl Watcher {
         let (shown, (frames, until)) = (&self.pump.address.shown, self.pump.delivered());
         let cut = match &self.pump.address.kind {
             Kind::File(path) => truncation::is_cut(path),
-            Kind::Url(_) | Kind::Test(_) => false,
+            Kind::Url(_) | Kind::Test(_) | Kind::Slides(..) => false,
         };
         let why = if cut { ": the file is truncated" } else { "" };
         if frames == 0 {

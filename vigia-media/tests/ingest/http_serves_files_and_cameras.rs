@@ -120,7 +120,7 @@ fn a_camera() {
 #[test]
 fn refusals() {
     let (_, error) = failure(&format!("http://127.0.0.1:{}/x", status("404 Not Found")));
-    assert!(matches!(error, SourceError::NotFound(_)), "{error:?}");
+    assert!(matches!(error, SourceError::Unreachable(_)), "{error:?}");
     let (_, error) = failure(&format!("http://me:geheim@127.0.0.1:{}/x", status("401 Unauthorized")));
     assert!(matches!(&error, SourceError::Unauthorized(message) if !message.contains("geheim")), "{error:?}");
     let (_, error) = failure(&format!("http://127.0.0.1:{}/x", status("503 Service Unavailable")));

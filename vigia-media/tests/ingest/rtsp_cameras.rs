@@ -83,7 +83,7 @@ fn refusals() {
         assert!(!message.contains("wrong"), "{message}");
     }
     let (_, error) = failure(&format!("rtsp://127.0.0.1:{port}/elsewhere"));
-    assert!(matches!(error, SourceError::NotFound(_)), "{error:?}");
+    assert!(matches!(error, SourceError::Unreachable(_)), "a relay without its camera says so, too: {error:?}");
     drop(camera);
     let (_, error) = failure(&format!("rtsp://127.0.0.1:{port}/camera"));
     assert!(matches!(error, SourceError::Unreachable(_)), "{error:?}");

@@ -57,19 +57,22 @@ impl<'a> Canvas<'a> {
         if x < 0 || y < 0 || x >= self.width || y >= self.height {
             return;
         }
-        let pixel = &mut self.pixels[y as usize * self.width as usize + x as usize];
-        let alpha = u16::from(alpha);
-        for (below, above) in pixel.iter_mut().zip(colour) {
-            *below = ((u16::from(*below) * (255 - alpha) + u16::from(above) * alpha + 127) / 255) as u8;
+        blend(&mut self.pixels[y as usize * self.width as usize + x as usize], colour, alpha);
+    }
+
+    /// The pixels of row `y` from `left` to before `right`, as far as they are in the picture.
+    fn row(&mut self, y: i32, left: i32, right: i32) -> &mut [[u8; 3]] {
+        let (left, right) = (left.clamp(0, self.width), right.clamp(0, self.width));
+        if y < 0 || y >= self.height || left >= right {
+            return &mut [];
         }
+        &mut self.pixels[y as usize * self.width as usize..][left as usize..right as usize]
     }
 
     /// Lays a colour over a rectangle.
     pub(super) fn fill(&mut self, rect: Rect, colour: [u8; 3], alpha: u8) {
         for y in rect.top.max(0)..rect.bottom.min(self.height) {
-            for x in rect.left.max(0)..rect.right.min(self.width) {
-                self.blend(x, y, colour, alpha);
-            }
+            self.row(y, rect.left, rect.right).iter_mut().for_each(|pixel| blend(pixel, colour, alpha));
         }
     }
 
@@ -89,34 +92,49 @@ impl<'a> Canvas<'a> {
     /// Lays a colour over a rectangle with round corners.
     pub(super) fn rounded(&mut self, rect: Rect, radius: i32, colour: [u8; 3], alpha: u8) {
         let radius = radius.min(rect.width() / 2).min(rect.height() / 2).max(0);
+        let (left, right) = (rect.left + radius, rect.right - radius);
         for y in rect.top.max(0)..rect.bottom.min(self.height) {
-            for x in rect.left.max(0)..rect.right.min(self.width) {
-                // How far the pixel is inside the square that a corner is cut from, seen from the arc's centre.
-                let dx = (rect.left + radius - x - 1).max(x - (rect.right - radius)) as f32 + 0.5;
-                let dy = (rect.top + radius - y - 1).max(y - (rect.bottom - radius)) as f32 + 0.5;
-                let covered = if dx > 0.0 && dy > 0.0 { coverage(dx.hypot(dy), radius as f32) } else { 1.0 };
-                self.blend(x, y, colour, (f32::from(alpha) * covered).round() as u8);
+            // How far the pixel is inside the square that a corner is cut from, seen from the arc's centre.
+            let dy = (rect.top + radius - y - 1).max(y - (rect.bottom - radius)) as f32 + 0.5;
+            for x in (rect.left..left).chain(right..rect.right) {
+                let dx = (left - x - 1).max(x - right) as f32 + 0.5;
+                let part = if dy > 0.0 { covered(dx * dx + dy * dy, radius as f32, alpha) } else { alpha };
+                self.blend(x, y, colour, part);
             }
+            self.row(y, left, right).iter_mut().for_each(|pixel| blend(pixel, colour, alpha));
         }
     }
 
     /// Lays a colour over a disc around a point in pixels (0, 0 is the picture's corner); its edge is smooth.
     pub(super) fn disc(&mut self, cx: f32, cy: f32, radius: f32, colour: [u8; 3], alpha: u8) {
-        let range = |centre: f32, len: i32| {
-            let from = (centre - radius - 1.0).floor().clamp(0.0, len as f32) as i32;
-            let to = (centre + radius + 1.0).ceil().clamp(0.0, len as f32) as i32;
+        // Half a pixel more than the radius: up to there a pixel is partly covered.
+        let reach = radius + 0.5;
+        let range = |centre: f32, reach: f32, len: i32| {
+            let from = (centre - reach).clamp(0.0, len as f32) as i32;
+            let to = (centre + reach + 1.0).clamp(0.0, len as f32) as i32;
             from..to
         };
-        for y in range(cy, self.height) {
-            for x in range(cx, self.width) {
-                let distance = (x as f32 + 0.5 - cx).hypot(y as f32 + 0.5 - cy);
-                self.blend(x, y, colour, (f32::from(alpha) * coverage(distance, radius)).round() as u8);
+        for y in range(cy, reach, self.height) {
+            let dy = y as f32 + 0.5 - cy;
+            let columns = range(cx, (reach * reach - dy * dy).max(0.0).sqrt(), self.width);
+            for (x, pixel) in columns.clone().zip(self.row(y, columns.start, columns.end)) {
+                let dx = x as f32 + 0.5 - cx;
+                blend(pixel, colour, covered(dx * dx + dy * dy, radius, alpha));
             }
         }
     }
 }
 
-/// How much of a pixel at `distance` from the centre is covered by a disc.
-fn coverage(distance: f32, radius: f32) -> f32 {
-    (radius - distance + 0.5).clamp(0.0, 1.0)
+/// Lays a colour over a pixel.
+fn blend(pixel: &mut [u8; 3], colour: [u8; 3], alpha: u8) {
+    let alpha = u16::from(alpha);
+    for (below, above) in pixel.iter_mut().zip(colour) {
+        *below = ((u16::from(*below) * (255 - alpha) + u16::from(above) * alpha + 127) / 255) as u8;
+    }
+}
+
+/// What a disc of opacity `alpha` covers of a pixel whose distance from the centre, squared, is this.
+fn covered(squared: f32, radius: f32, alpha: u8) -> u8 {
+    let part = (radius - squared.sqrt() + 0.5).clamp(0.0, 1.0);
+    (f32::from(alpha) * part + 0.5) as u8
 }

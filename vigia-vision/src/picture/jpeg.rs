@@ -141,14 +141,15 @@ fn judge(complaint: Complaint, is_closed: impl FnOnce() -> bool) -> Result<(), P
     })
 }
 
-/// Encodes RGB pixels.
-pub(super) fn encode(rgb: &[u8], size: Size, quality: u8) -> Result<Vec<u8>, PictureError> {
+/// Encodes RGB pixels; `out` holds the JPEG alone, and nothing after an error.
+pub(super) fn encode(rgb: &[u8], size: Size, quality: u8, out: &mut Vec<u8>) -> Result<(), PictureError> {
+    out.clear();
     // JPEG_MAX_DIMENSION of libjpeg.
     if size.width.max(size.height) > 65_500 || size.pixels() == 0 {
         let what = format!("a picture of {size} pixels (a side may have 1 to 65500)");
         return Err(PictureError::Unsupported { format: JPEG, what });
     }
-    turbo::compress(rgb, size, quality).map_err(|Complaint(detail)| PictureError::Codec { format: JPEG, detail })
+    turbo::compress(rgb, size, quality, out).map_err(|Complaint(detail)| PictureError::Codec { format: JPEG, detail })
 }
 
 #[cfg(test)]

@@ -185,7 +185,7 @@ fn full_path(pipeline: &Arc<Pipeline>, material: &Material, time: Duration) -> R
         every: 1,
         thresholds: pipeline.detector().spec().thresholds,
         decoders,
-        window: OfflineOptions::window_for(pipeline, decoders),
+        window: pipeline.window(decoders),
     };
     // The first fifth warms up: pools fill, clocks rise.
     let warm_up = time / 5;

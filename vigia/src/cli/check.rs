@@ -1,12 +1,16 @@
-//! `vigia check`: a configuration, its models included, without running anything.
+//! `vigia check`: a configuration, its models included, without running anything or connecting to anything.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+#[cfg(feature = "gstreamer")]
+use vigia_core::id::{StreamId, StreamRef};
+#[cfg(feature = "gstreamer")]
+use vigia_media::{IngestOptions, MediaSource};
 
 use super::output::{self, Failure};
-use crate::config::Config;
+use crate::config::{Config, StreamConfig};
 #[cfg(feature = "onnx")]
 use crate::config::{PipelineConfig, StageConfig};
 #[cfg(feature = "onnx")]
@@ -16,8 +20,11 @@ use crate::pipelines::{Loader, Overrides};
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// The configuration
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "schema")]
+    file: Option<PathBuf>,
+    /// Print the JSON Schema of a configuration
+    #[arg(long, conflicts_with = "file")]
+    schema: bool,
 }
 
 #[cfg(feature = "onnx")]
@@ -32,20 +39,52 @@ fn drawing(pipeline: &PipelineConfig) -> String {
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
-    let config = Config::load(&args.file).map_err(|e| Failure::Failed(e.to_string()))?;
-    check_models(&config)
+    let Some(file) = args.file.as_deref().filter(|_| !args.schema) else {
+        output::print(&format!("{:#}", Config::schema()))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let config = Config::load(Some(file)).map_err(|e| Failure::Failed(e.to_string()))?;
+    let mut lines = check_models(&config)?;
+    lines.extend(config.streams.iter().map(|(id, stream)| check_stream(id, stream)));
+    output::print(&lines.join("\n"))?;
+    let failed = lines.iter().any(|line| line.starts_with("failed"));
+    Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Whether the source's address can be understood, and what goes where.
+fn check_stream(id: &str, stream: &StreamConfig) -> String {
+    match understood(id, &stream.source) {
+        Ok(shown) => format!("ok      stream {id}: {shown} -> {}", stream.pipeline),
+        Err(why) => format!("failed  stream {id}: {why}"),
+    }
+}
+
+/// The address as it may be shown; a file has to be there, nothing else is opened.
+#[cfg(feature = "gstreamer")]
+fn understood(id: &str, source: &str) -> Result<String, String> {
+    let stream = StreamRef { id: StreamId::new(id), generation: 0 };
+    match MediaSource::open(source, stream, IngestOptions::default()) {
+        Ok(_not_started) => Ok(vigia_media::redact(source)),
+        Err(why) => Err(why.to_string()),
+    }
+}
+
+/// Nothing here could open it, and nothing here could show it without its password.
+#[cfg(not(feature = "gstreamer"))]
+fn understood(_id: &str, _source: &str) -> Result<String, String> {
+    Err("this vigia was built without GStreamer and opens no streams".to_owned())
 }
 
 /// Only the file itself: there is no engine to load models with.
 #[cfg(not(feature = "onnx"))]
-fn check_models(config: &Config) -> Result<ExitCode, Failure> {
+#[expect(clippy::unnecessary_wraps, reason = "the one that loads models can fail")]
+fn check_models(config: &Config) -> Result<Vec<String>, Failure> {
     let (models, pipelines) = (config.models.len(), config.pipelines.len());
-    output::print(&format!("ok      {models} models, {pipelines} pipelines; built without ONNX Runtime, not loaded"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(vec![format!("ok      {models} models, {pipelines} pipelines; built without ONNX Runtime, not loaded")])
 }
 
 #[cfg(feature = "onnx")]
-fn check_models(config: &Config) -> Result<ExitCode, Failure> {
+fn check_models(config: &Config) -> Result<Vec<String>, Failure> {
     let mut loader = Loader::new(config.clone(), Overrides::default())?;
     let mut lines = Vec::new();
     let line = |what: String, outcome: Result<String, String>| match outcome {
@@ -70,7 +109,26 @@ fn check_models(config: &Config) -> Result<ExitCode, Failure> {
         let outcome = loader.pipeline(name).map(|_running| drawing(pipeline)).map_err(|e| e.to_string());
         lines.push(line(format!("pipeline {name}"), outcome));
     }
-    output::print(&lines.join("\n"))?;
-    let failed = lines.iter().any(|line| line.starts_with("failed"));
-    Ok(if failed { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(lines)
+}
+
+#[cfg(all(test, feature = "gstreamer"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_shown_without_credentials() {
+        let check = |source: &str| check_stream("door", &StreamConfig::at(source));
+        assert_eq!(
+            check("rtsp://user:hunter2@camera/h264"),
+            "ok      stream door: rtsp://user:***@camera/h264 -> faces"
+        );
+        assert_eq!(check("test://"), "ok      stream door: test:// -> faces");
+        for wrong in
+            ["gopher://user:hunter2@camera/", "rtsp://user:hunter2@:99999/", "no-such-file.mp4", "test://?frames=x"]
+        {
+            let said = check(wrong);
+            assert!(said.starts_with("failed  stream door: ") && !said.contains("hunter2"), "{said}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ use session::Session;
 /// The arguments.
 #[derive(Debug, Args)]
 pub(super) struct DetectArgs {
-    /// Pictures, videos, folders, or addresses: rtsp(s)://, http(s)://, test://
+    /// Pictures, videos, folders, or addresses: rtsp(s)://, http(s)://, slides:FOLDER, test://
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<OsString>,
     /// A model alone, by name or ONNX file, in place of a pipeline
@@ -156,6 +156,6 @@ fn options(args: &DetectArgs, pipeline: &Pipeline) -> OfflineOptions {
     let thresholds =
         Thresholds { confidence: args.conf.unwrap_or(authors.confidence), iou: args.iou.unwrap_or(authors.iou) };
     let decoders = tuning::cores();
-    let window = OfflineOptions::window_for(pipeline, decoders);
+    let window = pipeline.window(decoders);
     OfflineOptions { every: args.every, thresholds, decoders, window }
 }

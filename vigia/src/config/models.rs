@@ -1,8 +1,12 @@
 //! The sections `models` and `pipelines`.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Deserializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{hints, units};
 
 /// A number, or `auto`: measured on this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,17 +30,42 @@ impl Auto {
 
 impl<'de> Deserialize<'de> for Auto {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
+        let text = units::scalar(d, "auto, or a number from 1 to 1024")?;
         match text.parse() {
             _ if text == "auto" => Ok(Self::Auto),
             Ok(n @ 1..=1024) => Ok(Self::Exactly(n)),
-            _ => Err(serde::de::Error::custom(format!("\"{text}\": expected auto, or a number from 1 to 1024"))),
+            _ => Err(serde::de::Error::custom(format!(
+                "\"{}\": expected auto, or a number from 1 to 1024",
+                hints::short(&text, 40)
+            ))),
         }
     }
 }
 
+impl Serialize for Auto {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => s.serialize_str("auto"),
+            Self::Exactly(n) => s.serialize_u64(*n as u64),
+        }
+    }
+}
+
+impl JsonSchema for Auto {
+    fn schema_name() -> Cow<'static, str> {
+        "Auto".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A number, or `auto`: what measures best on this machine.",
+            "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 1024 }]
+        })
+    }
+}
+
 /// Where a model runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceName {
     /// CUDA where it is there, else the CPU.
@@ -55,16 +84,18 @@ pub enum DeviceName {
 }
 
 /// One model.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// The ONNX file; relative to the model folder.
     pub path: PathBuf,
     /// Confidence threshold, 0 to 1; absent: the manifest's, else the authors'.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 1))]
     pub confidence: Option<f32>,
     /// IoU threshold, 0 to 1; absent: the manifest's, else the authors'.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 1))]
     pub iou: Option<f32>,
     /// Sessions side by side.
     #[serde(default)]
@@ -99,11 +130,11 @@ impl ModelConfig {
     }
 }
 
-/// One pipeline: `detect → stages[]`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+/// One pipeline: a detector, then second stages on crops of what it found.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PipelineConfig {
-    /// The first stage.
+    /// The first stage: the detector.
     pub detect: DetectConfig,
     /// Second stages, on crops of what was detected.
     #[serde(default)]
@@ -111,7 +142,7 @@ pub struct PipelineConfig {
 }
 
 /// The first stage.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DetectConfig {
     /// A model's name.
@@ -119,7 +150,7 @@ pub struct DetectConfig {
 }
 
 /// A second stage.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StageConfig {
     /// A model's name.
@@ -129,9 +160,11 @@ pub struct StageConfig {
     pub classes: Vec<String>,
     /// Shortest side of a box that is worth a look, in pixels of the picture.
     #[serde(default = "StageConfig::default_min_size")]
+    #[schemars(range(min = 0, max = 10_000))]
     pub min_size: f32,
     /// Added around the box on each side, as a share of its width and height.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 5))]
     pub margin: f32,
 }
 

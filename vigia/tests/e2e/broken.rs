@@ -1,9 +1,9 @@
 //! Input that is not what it says: each named on standard error, the rest goes on, exit status 1.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use vigia_core::geometry::Size;
+use vigia_testkit::damaged::{jpeg_that_declares, png_bomb};
 use vigia_vision::picture::{RgbImage, encode_jpeg};
 
 use crate::support::{Run, is_set_up, root, text, vigia};
@@ -55,36 +55,6 @@ fn refused(cases: &[(&str, Vec<u8>, &str)]) {
     }
 }
 
-/// The same JPEG with another size in its frame header.
-fn jpeg_of(width: u16, height: u16) -> Vec<u8> {
-    let mut bytes = good_jpeg();
-    let sof = bytes.windows(2).position(|w| w == [0xff, 0xc0]).expect("a baseline frame header");
-    bytes[sof + 5..sof + 7].copy_from_slice(&height.to_be_bytes());
-    bytes[sof + 7..sof + 9].copy_from_slice(&width.to_be_bytes());
-    bytes
-}
-
-/// A PNG whose header says 60,000 × 60,000 and whose data is next to nothing.
-fn png_bomb() -> Vec<u8> {
-    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
-    let mut chunk = |kind: &[u8; 4], data: &[u8]| {
-        bytes.write_all(&(data.len() as u32).to_be_bytes()).expect("memory");
-        let body = [kind.as_slice(), data].concat();
-        bytes.write_all(&body).expect("memory");
-        bytes.write_all(&crc32(&body).to_be_bytes()).expect("memory");
-    };
-    let side = 60_000u32.to_be_bytes();
-    chunk(b"IHDR", &[side.as_slice(), &side, &[8, 2, 0, 0, 0]].concat());
-    chunk(b"IDAT", &[0x78, 0x9c, 0x03, 0x00, 0x00, 0x00, 0x00, 0x01]);
-    chunk(b"IEND", &[]);
-    bytes
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
-    !bytes.iter().fold(!0, |crc, &b| (0..8).fold(crc ^ u32::from(b), step))
-}
-
 #[test]
 fn pictures_that_are_none_are_named_and_the_rest_goes_on() {
     let jpeg = good_jpeg();
@@ -92,7 +62,7 @@ fn pictures_that_are_none_are_named_and_the_rest_goes_on() {
     refused(&[
         ("text.jpg", b"this is no picture at all, it is text".to_vec(), "text"),
         ("half.jpg", half, "cut off"),
-        ("huge.jpg", jpeg_of(65_535, 65_535), "65535x65535"),
+        ("huge.jpg", jpeg_that_declares(&jpeg, 65_535, 65_535), "65535x65535"),
         ("bomb.png", png_bomb(), "60000x60000"),
         ("empty.jpg", Vec::new(), "empty"),
         ("only-soi.jpg", vec![0xff, 0xd8, 0xff], "cut off"),

@@ -187,3 +187,18 @@ fn a_reader_that_has_enough_is_no_failure() {
     });
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
 }
+
+#[test]
+fn the_engine_reports_to_nobody() {
+    if !is_set_up() {
+        return;
+    }
+    // Before it asks for its maker's address, ONNX Runtime leaves a file of its session among the temporary ones.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = vigia_with(&["detect", ".vigia/samples/sample1.jpg"], |command| {
+        command.env_remove("ORT_DISABLE_TELEMETRY").env("TMPDIR", folder.path());
+    });
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("readable").map(|e| e.map(|e| e.file_name())).collect();
+    assert!(left.is_empty(), "{left:?}");
+}

@@ -3,8 +3,15 @@
 
 mod broken;
 mod commands;
+mod demo;
 mod faces;
 mod golden;
 mod outputs;
+mod serve;
+mod serve_answers;
+mod serve_ends;
+mod serve_fails;
+mod serve_load;
+mod serve_streams;
 mod support;
 mod video;

@@ -52,7 +52,7 @@ const RULES: &[Rule] = &[
     Rule {
         name: "vigia-engine",
         workspace: &["vigia-core"],
-        only: Some(&["tokio", "parking_lot", "tracing", "thiserror"]),
+        only: Some(&["tokio", "parking_lot", "prometheus-client", "tracing", "thiserror"]),
         never: &[],
         unreachable: &["gstreamer*", "glib*", "ort", "ort-sys", "axum*"],
     },

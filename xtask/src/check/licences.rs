@@ -17,6 +17,8 @@ const PERMISSIVE: &[&str] = &[
     "BSD-3-Clause",
     "BSL-1.0",
     "CC0-1.0",
+    // For data: Mozilla's list of certificate authorities.
+    "CDLA-Permissive-2.0",
     "IJG",
     "ISC",
     "MIT",

@@ -42,6 +42,7 @@ fn start(path: &std::path::Path, pace: Pace, sink_takes: Duration) -> (Running, 
     let source = MediaSource {
         address: Address { kind: Kind::File(path.to_owned()), shown: "the clip".to_owned() },
         pattern: None,
+        slides: None,
         stream: StreamRef { id: "test".into(), generation: 1 },
         options: IngestOptions { pace, connect_timeout: SHORT, inactivity_timeout: SHORT, ..IngestOptions::default() },
         info: MediaInfo::default(),

@@ -1,7 +1,9 @@
+mod reference;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use vigia_core::frame::PixelBuffer;
+use vigia_core::frame::{ChromaSite, Colour, ColourMatrix, ColourRange, PixelBuffer, PixelFormat};
 
 use super::*;
 
@@ -75,6 +77,31 @@ fn chroma_runs_smoothly_between_samples() {
     assert_eq!(ramp(ChromaSite::Left), [100, 114, 128, 128]);
 }
 
+fn formats() -> impl Strategy<Value = PixelFormat> {
+    // Three pixels a sample is nothing that a decoder gives; it must be read all the same.
+    let sub = || prop::sample::select(vec![1, 2, 3, 4]);
+    prop_oneof![
+        Just(PixelFormat::I420),
+        Just(PixelFormat::Nv12),
+        (sub(), sub()).prop_map(|(h, v)| PixelFormat::Yuv { h, v }),
+        prop::sample::select(vec![PixelFormat::Gray, PixelFormat::Rgb, PixelFormat::Bgr]),
+    ]
+}
+
+fn colours() -> impl Strategy<Value = Colour> {
+    let matrix = prop::sample::select(vec![ColourMatrix::Bt601, ColourMatrix::Bt709]);
+    let range = prop::sample::select(vec![ColourRange::Full, ColourRange::Limited]);
+    let site = prop::sample::select(vec![ChromaSite::Centre, ChromaSite::Left]);
+    (matrix, range, site).prop_map(|(matrix, range, site)| Colour { matrix, range, site })
+}
+
+/// Small pictures, and such whose rows are about one, two and three blocks.
+fn sizes() -> impl Strategy<Value = Size> {
+    let narrow = (1u32..80, 1u32..12);
+    let wide = (prop::sample::select(vec![1024, 2048, 3072]), 0u32..12).prop_map(|(block, more)| (block - 6 + more, 3));
+    prop_oneof![2 => narrow, 1 => wide].prop_map(|(width, height)| Size::new(width, height))
+}
+
 proptest! {
     #[test]
     fn pairs_are_the_same_as_planes(w in 1u32..12, h in 1u32..12, seed in any::<u8>()) {
@@ -94,5 +121,32 @@ proptest! {
         let plane = |i: usize, value: u8| { let (row, rows) = format.plane_size(i, size); vec![value; row * rows] };
         let picture = image(format, size, Colour::default(), &[&plane(0, y), &plane(1, 128), &plane(2, 128)]);
         prop_assert!(rgb(&picture).iter().all(|&value| value == y));
+    }
+    #[test]
+    fn every_picture_is_converted_as_the_reference_does(
+        (format, colour, size) in (formats(), colours(), sizes()),
+        padding in 0usize..3,
+        seed in any::<u32>(),
+    ) {
+        let mut state = seed;
+        let mut noise = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            // Often black or white, where sums are cut off.
+            match state >> 30 { 0 => 0, 1 => 255, _ => (state >> 16) as u8 }
+        };
+        let mut strides = [0; 3];
+        let planes = (0..format.planes()).map(|plane| {
+            let (row, rows) = format.plane_size(plane, size);
+            strides[plane] = row + padding;
+            (0..(row + padding) * (rows - 1) + row).map(|_| noise()).collect()
+        });
+        let planes = Planes(planes.collect());
+        let picture = Image::new(format, size, strides, colour, Arc::new(planes)).unwrap();
+        let expected = reference::rgb(&picture);
+        prop_assert_eq!(&rgb(&picture), &expected);
+        // Without this processor's extensions.
+        let mut out = vec![0; expected.len()];
+        convert::plain(&picture, &mut out);
+        prop_assert_eq!(out, expected);
     }
 }

@@ -22,7 +22,7 @@ use super::progress::Progress;
 use crate::annotate::Copies;
 use crate::cli::output::{self, Failure};
 use crate::inputs::{self, InputFiles, Named};
-use crate::wire::ResultLine;
+use crate::wire::{Origin, ResultLine};
 
 /// Status of a program that was interrupted, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -149,7 +149,7 @@ impl Session {
         let label = |class_id| spec.label(class_id);
         if let Some(json) = &mut self.json {
             let shown = inputs::shown(name);
-            let line = ResultLine::new(&shown, result, &label);
+            let line = ResultLine::new(Origin::Source(&shown), result, &label);
             let written = serde_json::to_writer(&mut *json, &line).map_err(io::Error::from);
             if let Err(error) = written.and_then(|()| json.write_all(b"\n")) {
                 // Whoever read has enough (`vigia detect … | head`): that is no failure.

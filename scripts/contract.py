@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Holds a running server against its own OpenAPI description.
+
+  python3 scripts/contract.py [VIGIA]
+
+Starts VIGIA (default: the debug build) on a free port with the default models and one generated stream, and has
+schemathesis send what the description allows, and what it does not. The exit status is that of schemathesis, or 1 when
+the server does not come up or does not end in order. What is needed of PyPI is installed into .vigia/contract, once.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = ROOT / "scripts" / "contract"
+VENV = ROOT / ".vigia" / "contract"
+CONFIG = 'streams: {door: {source: "test://?width=320&height=240&fps=10"}}\n'
+# Operations whose answers go on for ever: the project's own tests read them.
+ENDLESS = {"followResults": "server-sent events", "watch": "motion JPEG"}
+# How long the server may take to come up, and to end, in seconds.
+PATIENCE = 60
+
+
+def fail(why):
+    print(f"contract: failed: {why}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+def schemathesis():
+    """The program, installed where it is not yet there as the requirements want it."""
+    program, stamp = VENV / "bin" / "schemathesis", VENV / "requirements.txt"
+    wanted = (HERE / "requirements.txt").read_text()
+    if not stamp.is_file() or stamp.read_text() != wanted:
+        print("contract: installing schemathesis into .vigia/contract", flush=True)
+        made = subprocess.run([sys.executable, "-m", "venv", "--clear", VENV])
+        if made.returncode:
+            fail("python3 makes no virtual environment: install its module venv (Debian: python3-venv)")
+        pip = [VENV / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
+        if subprocess.run([*pip, "-r", HERE / "requirements.txt"]).returncode:
+            fail("pip did not install what scripts/contract/requirements.txt names (its message is above)")
+        stamp.write_text(wanted)
+    return program
+
+
+def wait_for_results(address, server):
+    """Waits until the stream has a result: then every operation has something to answer."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/v1/streams/door/results/latest", timeout=5) as answer:
+                json.load(answer)
+            return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.1)
+    fail("the stream of the contract test has no result")
+
+
+def check(address):
+    """Runs schemathesis; its exit status."""
+    command = [
+        schemathesis(), "--config-file", HERE / "schemathesis.toml", "run", f"{address}/openapi.json",
+        "--phases", "examples,coverage,fuzzing", "--max-examples", "50", "--workers", "1", "--continue-on-failure",
+        "--request-timeout", "20", "--no-color",
+    ]
+    for operation, why in ENDLESS.items():
+        print(f"contract: {operation} is left out: its answer, {why}, never ends")
+        command += ["--exclude-operation-id", operation]
+    sys.stdout.flush()
+    return subprocess.run(command, cwd=VENV).returncode
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
+    parser.add_argument("vigia", nargs="?", default=Path(target) / "debug" / "vigia", type=Path)
+    vigia = parser.parse_args().vigia.resolve()
+    schemathesis()
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "vigia.yaml"
+        config.write_text(CONFIG)
+        command = [vigia, "--config", config, "serve", "--listen", "127.0.0.1:0"]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("VIGIA_")}
+        environment.setdefault("RUST_LOG", "warn")
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment) as server:
+            try:
+                address = server.stdout.readline().rpartition(" ")[2].strip()
+                if not address:
+                    fail("the server did not start (its message is above)")
+                wait_for_results(address, server)
+                status = check(address)
+                server.send_signal(signal.SIGTERM)
+                ended = server.wait(PATIENCE)
+            finally:
+                # Only what was started here, and only when it has not ended by itself.
+                if server.poll() is None:
+                    server.kill()
+    if ended:
+        fail(f"the server ended with status {ended}")
+    print(f"contract: {'the server does what its description says' if status == 0 else 'failed, see above'}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

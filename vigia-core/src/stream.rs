@@ -1,0 +1,29 @@
+//! The states of a live stream.
+
+/// Where a stream stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamState {
+    /// Its source is being opened; no frame came yet.
+    Connecting,
+    /// Frames come.
+    Online,
+    /// The source broke off; it will be opened again.
+    Retrying,
+    /// The source came to its end.
+    Ended,
+    /// The source cannot be used; it is not tried again.
+    Failed,
+}
+
+impl StreamState {
+    /// The name in answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Online => "online",
+            Self::Retrying => "retrying",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+        }
+    }
+}

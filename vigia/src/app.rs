@@ -1,0 +1,328 @@
+//! What is served: models, pipelines, streams, and what their requests share. Knows nothing of HTTP or of how models are
+//! loaded, so that it can be put together from scripted models, too.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+use vigia_core::detection::Thresholds;
+use vigia_core::frame::Frame;
+use vigia_core::id::{StreamId, StreamRef};
+use vigia_core::model::ModelSpec;
+use vigia_core::result::FrameResult;
+use vigia_engine::batcher::Batcher;
+use vigia_engine::metrics::{Metrics, ModelFigures};
+use vigia_engine::oneshot::OneShots;
+use vigia_engine::pipeline::Pipeline;
+use vigia_engine::worker::WorkerPool;
+use vigia_vision::picture::{Cover, PictureDecoder};
+
+use crate::config::{Config, Limits};
+use crate::drain::Drain;
+use crate::error::{ApiError, Code, said};
+use crate::fetch::Fetcher;
+use crate::live::LiveStream;
+use crate::paint::Painter;
+use crate::wire;
+
+/// Jobs that may wait for a thread that decodes or draws. What bounds the pictures is the room behind each detector; this
+/// bounds drawings, too.
+const WAITING_JOBS: usize = 1024;
+/// Unit in which memory is counted, in bytes.
+const KIB: u64 = 1024;
+
+/// A model that is served.
+#[derive(Clone, Debug)]
+pub struct ServedModel {
+    /// Its queue and threads.
+    pub batcher: Arc<Batcher>,
+    /// Where it runs.
+    pub device: String,
+    /// Sessions side by side.
+    pub instances: usize,
+    /// Threads within each session.
+    pub threads: usize,
+}
+
+/// A pipeline that is served.
+#[derive(Clone, Debug)]
+pub struct ServedPipeline {
+    /// What it consists of.
+    pub wire: wire::PipelineWire,
+    /// It.
+    pub pipeline: Arc<Pipeline>,
+}
+
+/// What is to be served.
+#[derive(Debug)]
+pub struct Served {
+    /// Models by name.
+    pub models: BTreeMap<String, ServedModel>,
+    /// Pipelines, the default one first.
+    pub pipelines: Vec<ServedPipeline>,
+    /// Streams by id.
+    pub streams: BTreeMap<String, Arc<LiveStream>>,
+}
+
+/// What a posted picture goes to.
+#[derive(Debug)]
+pub struct Target {
+    shots: OneShots,
+    cover: Cover,
+}
+
+/// The server, but for HTTP.
+#[derive(Debug)]
+pub struct App {
+    models: BTreeMap<String, ServedModel>,
+    pipelines: Vec<ServedPipeline>,
+    streams: BTreeMap<String, Arc<LiveStream>>,
+    /// In the order of `pipelines`.
+    by_pipeline: Vec<Arc<Target>>,
+    by_model: BTreeMap<String, Arc<Target>>,
+    decoder: Arc<PictureDecoder>,
+    painter: Arc<Painter>,
+    pool: Arc<WorkerPool>,
+    memory: Arc<Semaphore>,
+    /// Where URLs are fetched.
+    pub fetcher: Fetcher,
+    /// What is refused for being too large or too slow.
+    pub limits: Limits,
+    /// Whether it is ending.
+    pub drain: Drain,
+    /// What the engine counts.
+    pub metrics: Metrics,
+}
+
+/// What a request may ask for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PredictOptions {
+    /// A model alone.
+    pub model: Option<String>,
+    /// A pipeline; the default one where absent.
+    pub pipeline: Option<String>,
+    /// Confidence, 0 to 1.
+    pub confidence: Option<f32>,
+    /// IoU, 0 to 1.
+    pub iou: Option<f32>,
+    /// The drawn picture is wanted, not the result.
+    pub annotated: bool,
+}
+
+/// What came of a picture.
+#[derive(Debug)]
+pub enum Prediction {
+    /// The result.
+    Result(Box<FrameResult>, ModelSpec),
+    /// The drawn picture, a JPEG.
+    Picture(bytes::Bytes),
+}
+
+impl App {
+    /// Serves `served` within the limits of `config`; `threads` threads decode and draw.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(served: Served, config: &Config, threads: usize, metrics: Metrics) -> std::io::Result<Self> {
+        let Served { models, pipelines, streams } = served;
+        let limits = config.limits;
+        let pool = Arc::new(WorkerPool::start("decode", threads, WAITING_JOBS)?);
+        let target = |pipeline: Arc<Pipeline>| {
+            let cover = Cover::of(&pipeline.detector().spec().input);
+            Arc::new(Target { shots: OneShots::new(pipeline, pool.clone(), threads, limits.queue), cover })
+        };
+        let detectors = models.iter().filter(|(_, model)| !model.batcher.spec().family.is_second_stage());
+        let by_model = detectors
+            .map(|(name, model)| (name.clone(), target(Arc::new(Pipeline::new(model.batcher.clone(), Vec::new())))))
+            .collect();
+        let memory = usize::try_from(limits.cache / KIB).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            by_pipeline: pipelines.iter().map(|served| target(served.pipeline.clone())).collect(),
+            by_model,
+            models,
+            pipelines,
+            streams,
+            decoder: Arc::new(PictureDecoder::new(limits.pictures())),
+            painter: Arc::default(),
+            pool,
+            memory: Arc::new(Semaphore::new(memory)),
+            fetcher: Fetcher::new(&config.fetch, limits.body)?,
+            limits,
+            drain: Drain::default(),
+            metrics,
+        })
+    }
+
+    /// Models and pipelines with their figures.
+    pub fn models(&self) -> wire::Models {
+        let model = |(name, served): (&String, &ServedModel)| {
+            let spec = served.batcher.spec();
+            let second = spec.family.is_second_stage();
+            let ModelFigures { answered, refused, failed, batches: _, mean_batch, waiting, restarts, latency } =
+                served.batcher.figures();
+            wire::Model {
+                name: name.clone(),
+                family: spec.family.to_string(),
+                task: if second { "landmarks" } else { "detect" }.to_owned(),
+                width: spec.input.size.width,
+                height: spec.input.size.height,
+                classes: (!second).then(|| spec.labels.to_vec()),
+                confidence: (!second).then(|| wire::share(spec.thresholds.confidence)),
+                iou: (!second).then(|| wire::share(spec.thresholds.iou)),
+                device: served.device.clone(),
+                instances: served.instances,
+                threads: served.threads,
+                max_batch: served.batcher.policy().max_batch,
+                mean_batch: mean_batch.map(|mean| wire::round(mean, 100.0)),
+                waiting,
+                answered,
+                refused,
+                failed,
+                restarts,
+                latency_ms: latency.map(wire::LatencyWire::from),
+            }
+        };
+        wire::Models {
+            models: self.models.iter().map(model).collect(),
+            pipelines: self.pipelines.iter().map(|served| served.wire.clone()).collect(),
+        }
+    }
+
+    /// The streams.
+    pub fn streams(&self) -> impl Iterator<Item = &Arc<LiveStream>> {
+        self.streams.values()
+    }
+
+    /// A stream.
+    ///
+    /// # Errors
+    /// When there is none of this id.
+    pub fn stream(&self, id: &str) -> Result<&Arc<LiveStream>, ApiError> {
+        self.streams.get(id).ok_or_else(|| {
+            let known = listed(self.streams.keys().map(String::as_str));
+            ApiError::new(Code::UnknownStream, format!("there is no stream \"{}\"; there is {known}", said(id)))
+        })
+    }
+
+    /// A frame of a stream as JPEG.
+    ///
+    /// # Errors
+    /// When it cannot be drawn now.
+    pub async fn frame_jpeg(
+        &self,
+        stream: &LiveStream,
+        shown: &Arc<crate::live::Shown>,
+        annotated: bool,
+    ) -> Result<bytes::Bytes, ApiError> {
+        stream.jpeg(shown, annotated, &self.painter, &self.pool).await
+    }
+
+    /// Computes something on the threads that decode and draw.
+    ///
+    /// # Errors
+    /// When these have no room, or the work panicked.
+    pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        Ok(self.pool.call(work).await?)
+    }
+
+    /// Takes memory for `bytes` of a body; it is given back when dropped.
+    ///
+    /// # Errors
+    /// When all that is allowed is in use.
+    pub fn reserve(&self, bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, ApiError> {
+        let kib = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
+        self.memory.clone().try_acquire_many_owned(kib).map_err(|_full| {
+            let limit = self.limits.cache;
+            let detail = format!("the pictures that wait take all of limits.cache, {limit} bytes; try again later");
+            ApiError::new(Code::Overloaded, detail)
+        })
+    }
+
+    /// What a request goes to; asked for before its body is read, so that nothing is read in vain.
+    ///
+    /// # Errors
+    /// When the model or pipeline is not served.
+    pub fn target(&self, options: &PredictOptions) -> Result<Arc<Target>, ApiError> {
+        match (&options.model, &options.pipeline) {
+            (Some(_), Some(_)) => {
+                let detail = "model, pipeline: give one of them, a model alone or a pipeline";
+                Err(ApiError::new(Code::InvalidParameter, detail))
+            }
+            (Some(name), None) => self.by_model.get(name).cloned().ok_or_else(|| {
+                let known = listed(self.by_model.keys().map(String::as_str));
+                let (is_there, name) = (self.models.contains_key(name), said(name));
+                if is_there {
+                    let detail = format!("model: \"{name}\" works on what a detector found; a detector is {known}");
+                    return ApiError::new(Code::NotADetector, detail);
+                }
+                ApiError::new(Code::UnknownModel, format!("model: there is no \"{name}\"; there is {known}"))
+            }),
+            (None, Some(name)) => {
+                let index = self.pipelines.iter().position(|served| served.wire.name == *name);
+                index.and_then(|index| self.by_pipeline.get(index)).cloned().ok_or_else(|| {
+                    let known = listed(self.pipelines.iter().map(|served| served.wire.name.as_str()));
+                    let detail = format!("pipeline: there is no \"{}\"; there is {known}", said(name));
+                    ApiError::new(Code::UnknownPipeline, detail)
+                })
+            }
+            (None, None) => self.by_pipeline.first().cloned().ok_or_else(|| {
+                ApiError::new(Code::UnknownPipeline, "no pipeline is served: say which model you want with ?model=")
+            }),
+        }
+    }
+
+    /// Runs one picture.
+    ///
+    /// `picture` is what it holds; `held` whatever has to live as long.
+    ///
+    /// # Errors
+    /// What is wrong with the picture, the request or the server.
+    pub async fn predict(
+        &self,
+        target: &Target,
+        options: &PredictOptions,
+        picture: bytes::Bytes,
+        held: impl Send + 'static,
+    ) -> Result<Prediction, ApiError> {
+        let pipeline = target.shots.pipeline();
+        let spec = pipeline.detector().spec();
+        let thresholds = Thresholds {
+            confidence: options.confidence.unwrap_or(spec.thresholds.confidence),
+            iou: options.iou.unwrap_or(spec.thresholds.iou),
+        };
+        // Crops and drawings want all the pixels there are; a detector alone no more than it looks at.
+        let whole = pipeline.has_stages() || options.annotated;
+        let cover = (!whole).then_some(target.cover);
+        let decoder = self.decoder.clone();
+        let decode = move || {
+            let started = Instant::now();
+            let image = decoder.decode(&picture, cover).map_err(ApiError::from)?;
+            drop((picture, held));
+            let stream = StreamRef { id: StreamId::new(POSTED), generation: 0 };
+            let decode = Some(started.elapsed());
+            Ok::<_, ApiError>(Frame { stream, frame_id: 0, captured_at: None, pts: None, image, decode })
+        };
+        let result = target.shots.run(thresholds, decode).await?;
+        if !options.annotated {
+            return Ok(Prediction::Result(Box::new(result), spec.clone()));
+        }
+        let (painter, spec) = (self.painter.clone(), spec.clone());
+        let jpeg = self.pool.call(move || painter.jpeg(&result, &spec, true)).await??;
+        Ok(Prediction::Picture(jpeg))
+    }
+
+    /// Asks all streams to end, without waiting for it.
+    pub fn stop_streams(&self) {
+        self.streams.values().for_each(|stream| stream.stop());
+    }
+}
+
+/// Whose frames posted pictures are. No stream can have this id: `:` is not allowed in one.
+const POSTED: &str = ":posted";
+
+/// Names for a sentence.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

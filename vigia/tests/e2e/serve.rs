@@ -1,0 +1,148 @@
+//! `vigia serve` as a process: how the tests start it, talk to it and end it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::root;
+
+/// Longest that anything may take here; only what hangs gets there.
+pub(crate) const GUARD: Duration = Duration::from_mins(2);
+
+/// A running server; killed when dropped before it has ended.
+pub(crate) struct Serve {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    pub(crate) address: String,
+    agent: ureq::Agent,
+}
+
+/// How a server ended.
+pub(crate) struct Ended {
+    pub(crate) status: Option<i32>,
+    pub(crate) stderr: String,
+}
+
+impl Serve {
+    /// On a free port, without a configuration.
+    pub(crate) fn start() -> Self {
+        Self::start_with("serve", |_| ())
+    }
+
+    /// `vigia demo` in its place.
+    pub(crate) fn demo() -> Self {
+        Self::start_with("demo", |_| ())
+    }
+
+    /// The same with a configuration.
+    pub(crate) fn configured(folder: &Path, config: &str) -> Self {
+        let file = folder.join("vigia.yaml");
+        std::fs::write(&file, config).expect("written");
+        Self::start_with("serve", |command| {
+            command.arg("--config").arg(&file);
+        })
+    }
+
+    fn start_with(subcommand: &str, change: impl FnOnce(&mut Command)) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vigia"));
+        command.args([subcommand, "--listen", "127.0.0.1:0"]).current_dir(root()).env("RUST_LOG", "warn");
+        change(&mut command);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("UTF-8");
+        let address = line.trim_end().rsplit_once("listens on ").map(|(_, address)| address.to_owned());
+        let address = address.unwrap_or_else(|| {
+            let mut said = String::new();
+            // What it says is only for the message.
+            let _unread = child.stderr.take().expect("piped").read_to_string(&mut said);
+            unreachable!("the server did not start: {line}{said}")
+        });
+        let agent = agent();
+        Self { child, stdout, address, agent }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let mut response = self.agent.get(self.url(path)).call().expect("an answer");
+        let text = response.body_mut().read_to_string().expect("a whole answer");
+        assert_eq!(response.status(), 200, "{text}");
+        serde_json::from_str(&text).expect("JSON")
+    }
+
+    /// Posts a picture's bytes; status and answer.
+    pub(crate) fn post(&self, path: &str, picture: &[u8]) -> (u16, Value) {
+        post(&self.agent, &self.url(path), picture).expect("an answer")
+    }
+
+    /// Waits until something on a path is so.
+    pub(crate) fn wait_for(&self, path: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + GUARD;
+        loop {
+            let value = self.get(path);
+            if is(&value) {
+                return value;
+            }
+            assert!(Instant::now() < until, "waited in vain until {what}: {value}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill is there");
+        assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(mut self) -> Ended {
+        let mut stderr = String::new();
+        self.child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("UTF-8");
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).expect("UTF-8");
+        assert_eq!(rest, "", "the address is all that it prints");
+        Ended { status: self.child.wait().expect("it ends").code(), stderr }
+    }
+
+    /// SIGTERM, and asserts that it ends in order.
+    pub(crate) fn assert_ends_in_order(self) {
+        self.terminate();
+        let Ended { status, stderr } = self.ended();
+        assert_eq!((status, stderr.as_str()), (Some(0), ""));
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        // One that has ended is not there any more.
+        let _ended = self.child.kill();
+        let _waited = self.child.wait();
+    }
+}
+
+/// A client with its own connections.
+pub(crate) fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().timeout_global(Some(GUARD)).http_status_as_error(false).build().new_agent()
+}
+
+/// Posts a picture's bytes; status and answer.
+pub(crate) fn post(agent: &ureq::Agent, url: &str, picture: &[u8]) -> Result<(u16, Value), ureq::Error> {
+    let mut response = agent.post(url).header("content-type", "image/jpeg").send(picture)?;
+    let text = response.body_mut().read_to_string()?;
+    Ok((response.status().as_u16(), serde_json::from_str(&text).expect("JSON")))
+}
+
+/// A sample picture's bytes.
+pub(crate) fn sample(n: u32) -> Vec<u8> {
+    std::fs::read(root().join(format!(".vigia/samples/sample{n}.jpg"))).expect("set-up left it")
+}

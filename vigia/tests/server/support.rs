@@ -1,0 +1,217 @@
+//! A server over scripted models, on a free port.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use vigia::app::{App, Served, ServedModel, ServedPipeline};
+use vigia::config::Config;
+use vigia::live::{LiveSource, LiveStream};
+use vigia::server::{Bound, Ended};
+use vigia::wire::{PipelineWire, StageWire};
+use vigia_core::backoff::Backoff;
+use vigia_core::cascade::StagePolicy;
+use vigia_core::detection::{Detection, Thresholds};
+use vigia_core::geometry::BBox;
+use vigia_core::id::{StreamId, StreamRef};
+use vigia_core::model::{Family, ModelSpec};
+use vigia_core::source::FrameSink;
+use vigia_engine::metrics::Metrics;
+use vigia_engine::pipeline::{Pipeline, Stage};
+use vigia_engine::stream::StreamOptions;
+use vigia_engine::worker::Worker;
+use vigia_testkit::{PushedSource, Script, batcher_with, corner_landmarks, finds, frame, spec};
+
+use crate::client::Client;
+
+/// Longest that anything may take here; only what hangs gets there.
+pub(crate) const GUARD: Duration = Duration::from_mins(1);
+/// Threads that decode and draw.
+const THREADS: usize = 2;
+/// Requests that may wait for each scripted model.
+const QUEUE: usize = 64;
+
+/// Waits until something is so.
+pub(crate) fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
+    let until = Instant::now() + GUARD;
+    while !is() {
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A box of 30 × 30 pixels at (10, 5).
+pub(crate) fn one_box() -> Vec<Detection> {
+    vec![Detection::new(0, 0.9, BBox { x1: 10.0, y1: 5.0, x2: 40.0, y2: 35.0 })]
+}
+
+/// What a live stream does by default.
+pub(crate) fn stream_options() -> StreamOptions {
+    StreamOptions {
+        thresholds: Thresholds { confidence: 0.5, iou: 0.5 },
+        every: 1,
+        max_fps: None,
+        keep: 1,
+        repeat: false,
+        backoff: Backoff { initial: Duration::ZERO, max: Duration::ZERO },
+        unauthorized_pause: Duration::ZERO,
+    }
+}
+
+/// What is to be served.
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    pub(crate) grace: Duration,
+    metrics: Metrics,
+    models: BTreeMap<String, ServedModel>,
+    pipelines: Vec<ServedPipeline>,
+    streams: BTreeMap<String, Arc<LiveStream>>,
+}
+
+impl Setup {
+    /// One detector, `finder`, that does what the script says, and the pipeline `plain` over it alone.
+    pub(crate) fn new(script: Script) -> Self {
+        Self::empty().model(&spec("finder", 1), script).pipeline("plain", "finder", None)
+    }
+
+    pub(crate) fn empty() -> Self {
+        Self {
+            config: Config::default(),
+            grace: GUARD,
+            metrics: Metrics::default(),
+            models: BTreeMap::new(),
+            pipelines: Vec::new(),
+            streams: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn model(mut self, spec: &ModelSpec, script: Script) -> Self {
+        let name = spec.id.as_str().to_owned();
+        let batcher = Arc::new(batcher_with(spec, QUEUE, 1, script, self.metrics.model(&name)));
+        let served = ServedModel { batcher, device: "cpu".to_owned(), instances: 1, threads: 1 };
+        self.models.insert(name, served);
+        self
+    }
+
+    /// A second stage that answers the corner of each crop.
+    pub(crate) fn second_stage(self, name: &str) -> Self {
+        self.model(&ModelSpec { family: Family::FaceLandmarks68, ..spec(name, 4) }, corner_landmarks())
+    }
+
+    pub(crate) fn pipeline(mut self, name: &str, detector: &str, stage: Option<&str>) -> Self {
+        let batcher = |name: &str| self.models[name].batcher.clone();
+        let made = |name: &str| Stage { batcher: batcher(name), policy: StagePolicy::default() };
+        let pipeline = Arc::new(Pipeline::new(batcher(detector), stage.map(made).into_iter().collect()));
+        let stages = stage.map(|model| StageWire { model: model.to_owned() }).into_iter().collect();
+        let wire = PipelineWire { name: name.to_owned(), detect: detector.to_owned(), stages };
+        self.pipelines.push(ServedPipeline { wire, pipeline });
+        self
+    }
+
+    /// A stream through the first pipeline whose frames the test pushes; its sinks arrive at the receiver.
+    pub(crate) fn stream(&mut self, id: &str, options: StreamOptions) -> Receiver<Box<dyn FrameSink>> {
+        let (open, sinks) = PushedSource::opener();
+        let pipeline = &self.pipelines[0];
+        let source = LiveSource {
+            stream: StreamRef { id: StreamId::new(id), generation: 0 },
+            shown: format!("rtsp://user:***@{id}"),
+            open,
+            pipeline_name: pipeline.wire.name.clone(),
+            pipeline: pipeline.pipeline.clone(),
+        };
+        let live = LiveStream::start(source, options, self.metrics.stream(id)).expect("a thread");
+        self.streams.insert(id.to_owned(), Arc::new(live));
+        sinks
+    }
+
+    pub(crate) fn start(self) -> Server {
+        let Self { config, grace, metrics, models, pipelines, streams } = self;
+        let app =
+            Arc::new(App::new(Served { models, pipelines, streams }, &config, THREADS, metrics).expect("threads"));
+        let bound = Bound::listen("127.0.0.1:0").expect("a free port");
+        let address = bound.address();
+        let (ended_sender, ended) = sync_channel(1);
+        let running = app.clone();
+        let run = move |_stop: &_| {
+            let outcome = bound.run(running, grace);
+            // A test that is over does not ask.
+            let _gone = ended_sender.try_send(outcome);
+        };
+        let worker = Worker::start("server", run).expect("a thread");
+        Server { app, address, ended, _worker: worker }
+    }
+}
+
+/// A running server; dropping it ends it.
+pub(crate) struct Server {
+    pub(crate) app: Arc<App>,
+    pub(crate) address: SocketAddr,
+    ended: Receiver<Ended>,
+    _worker: Worker,
+}
+
+impl Server {
+    /// Serves what always finds [`one_box`].
+    pub(crate) fn plain() -> Self {
+        Setup::new(finds(one_box())).start()
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// How it ended, once it has.
+    pub(crate) fn ended(&self) -> Ended {
+        self.ended.recv_timeout(GUARD).expect("it ends")
+    }
+
+    /// Asserts that it still answers a picture.
+    pub(crate) fn assert_unharmed(&self) {
+        let answer = self.client().post("/predict/", "image/jpeg", &crate::pictures::good_jpeg());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.app.drain.end();
+    }
+}
+
+/// Pushes a frame of 64 × 48 pixels.
+pub(crate) fn push(sink: &mut Box<dyn FrameSink>) {
+    let picture = Arc::try_unwrap(frame("", 0)).expect("nobody else has it");
+    let _flow = sink.frame(picture);
+}
+
+/// The sink of a stream's source, once that is open.
+pub(crate) fn opened(sinks: &Receiver<Box<dyn FrameSink>>) -> Box<dyn FrameSink> {
+    sinks.recv_timeout(GUARD).expect("the source is opened")
+}
+
+/// Pushes a frame and waits until its result is published.
+pub(crate) fn push_through(server: &Server, stream: &str, sink: &mut Box<dyn FrameSink>) {
+    let stream = server.app.stream(stream).expect("there");
+    let frame_id = stream.status().frames.received;
+    push(sink);
+    let number = format!("\"frame_id\":{frame_id},");
+    let published = |json: bytes::Bytes| String::from_utf8_lossy(&json[..json.len().min(200)]).contains(&number);
+    wait_until("the result is published", || stream.latest().is_some_and(published));
+}
+
+/// Holds a text against a file of the repository; with `UPDATE_GOLDEN` set, writes it anew.
+pub(crate) fn assert_golden(path: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).expect("written");
+        return;
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    for (n, (new, old)) in text.lines().zip(golden.lines()).enumerate() {
+        assert!(new == old, "{} line {}: UPDATE_GOLDEN=1 writes it anew:\n{new}\nwas\n{old}", path.display(), n + 1);
+    }
+    assert!(text == golden, "{} has another length: UPDATE_GOLDEN=1 writes it anew", path.display());
+}
