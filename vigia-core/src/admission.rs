@@ -42,6 +42,34 @@ impl DropReason {
     }
 }
 
+/// Which frames of a stream stay in its cache when there is no room for one more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheMode {
+    /// The newest: the oldest one that waits is dropped, as superseded.
+    #[default]
+    Latest,
+    /// The oldest: the one that comes is dropped, as overload.
+    Fifo,
+}
+
+/// What of a stream may wait for a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CachePolicy {
+    /// Which frames stay.
+    pub mode: CacheMode,
+    /// How many may wait, at least 1.
+    pub frames: usize,
+}
+
+/// Whether a live frame of this age is not worth running any more: its result, after the time that a batch is expected to
+/// take, would come later than `latency` after the frame.
+///
+/// Where the model alone takes more than half of that, the rest is what a frame may wait: a slow model then misses the
+/// objective with fresh frames, in place of having none at all.
+pub fn is_stale(age: Duration, latency: Duration, expected: Duration) -> bool {
+    age + expected.min(latency / 2) > latency
+}
+
 /// Thins a stream: each `every`-th frame, and no more than so many per second.
 #[derive(Clone, Debug)]
 pub struct Thinning {
@@ -82,6 +110,16 @@ impl Thinning {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_is_stale_when_its_result_would_be_late() {
+        let ms = Duration::from_millis;
+        assert!(!is_stale(ms(180), ms(200), ms(20)));
+        assert!(is_stale(ms(181), ms(200), ms(20)));
+        // A model that never meets the objective gets fresh frames all the same.
+        assert!(!is_stale(ms(100), ms(200), ms(900)));
+        assert!(is_stale(ms(101), ms(200), ms(900)));
+    }
 
     fn admitted(thinning: &mut Thinning, fps: u32, frames: u32) -> usize {
         let start = Instant::now();

@@ -1,5 +1,7 @@
 //! Who hands frames over.
 
+use std::time::SystemTime;
+
 use crate::frame::Frame;
 
 /// Whether the source should go on after a frame.
@@ -11,6 +13,17 @@ pub enum Flow {
     Stop,
 }
 
+/// A picture as it came, still encoded (JPEG, PNG, WebP, BMP): it is decoded only when its turn has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedPicture {
+    /// Its number where the sender gave one; numbers grow.
+    pub frame_id: Option<u64>,
+    /// When it came, or was taken where the sender says so.
+    pub captured_at: SystemTime,
+    /// The whole file.
+    pub bytes: Vec<u8>,
+}
+
 /// Takes a source's frames, on the source's own thread.
 ///
 /// [`FrameSink::frame`] may block: a file is then read no faster than it is worked on. A sink for a live source must
@@ -18,6 +31,12 @@ pub enum Flow {
 pub trait FrameSink: Send {
     /// One decoded frame, in order.
     fn frame(&mut self, frame: Frame) -> Flow;
+
+    /// One encoded picture, in order. Only sources that listen (`tcp-listen`) hand these over.
+    fn picture(&mut self, picture: EncodedPicture) -> Flow;
+
+    /// Something went wrong that the source goes on after: whoever had connected sent no video. To be shown.
+    fn trouble(&mut self, error: &SourceError);
 
     /// The source is over: at its end (`Ok`) or by an error. Called once, as the last call.
     fn end(&mut self, outcome: Result<(), SourceError>);
@@ -38,6 +57,9 @@ pub enum SourceError {
     /// The connection could not be made, or broke; it may work later.
     #[error("{0}")]
     Unreachable(String),
+    /// Pictures came, and then none for too long; it may work later.
+    #[error("{0}")]
+    Stalled(String),
     /// The media library itself failed: a missing plug-in, a broken installation.
     #[error("{0}")]
     Library(String),

@@ -7,6 +7,8 @@ pub enum StreamState {
     Connecting,
     /// Frames come.
     Online,
+    /// Frames came, and then none for too long; the source is being given up.
+    Stalled,
     /// The source broke off; it will be opened again.
     Retrying,
     /// The source came to its end.
@@ -21,6 +23,7 @@ impl StreamState {
         match self {
             Self::Connecting => "connecting",
             Self::Online => "online",
+            Self::Stalled => "stalled",
             Self::Retrying => "retrying",
             Self::Ended => "ended",
             Self::Failed => "failed",

@@ -76,6 +76,21 @@ impl OneShots {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// Takes a place among those that wait. One that is refused never counts, so that it cannot be in another's way.
+    fn wait<E>(&self) -> Result<Waiting<'_>, OneShotError<E>> {
+        let one_more = |waiting| (waiting < self.limit).then_some(waiting + 1);
+        match self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
+            Ok(_) => {
+                self.pipeline.detector().metrics().picture_waits();
+                Ok(Waiting(self))
+            }
+            Err(waiting) => {
+                self.pipeline.detector().metrics().refused();
+                Err(OneShotError::Busy { waiting })
+            }
+        }
+    }
+
     /// Decodes a picture when its turn comes, and runs it; the result waits for all of its crops. Whoever drops the
     /// future does not want the result any more: what has not begun by then is not begun.
     ///
@@ -90,13 +105,7 @@ impl OneShots {
         let slot = match self.slots.clone().try_acquire_owned() {
             Ok(slot) => slot,
             Err(_taken) => {
-                let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-                self.pipeline.detector().metrics().picture_waits();
-                let _waits = Waiting(self);
-                if waiting >= self.limit {
-                    self.pipeline.detector().metrics().refused();
-                    return Err(OneShotError::Busy { waiting });
-                }
+                let _waits = self.wait()?;
                 self.slots.clone().acquire_owned().await.map_err(|_closed| OneShotError::Lost)?
             }
         };

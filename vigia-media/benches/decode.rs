@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use vigia_core::frame::Frame;
 use vigia_core::id::StreamRef;
-use vigia_core::source::{Flow, FrameSink, Source as _, SourceError};
+use vigia_core::source::{EncodedPicture, Flow, FrameSink, Source as _, SourceError};
 use vigia_media::{IngestOptions, MediaSource};
 
 struct Count(u64, SyncSender<(u64, Result<(), SourceError>)>);
@@ -17,6 +17,12 @@ impl FrameSink for Count {
         self.0 += 1;
         Flow::Continue
     }
+
+    fn picture(&mut self, _: EncodedPicture) -> Flow {
+        Flow::Continue
+    }
+
+    fn trouble(&mut self, _: &SourceError) {}
 
     fn end(&mut self, outcome: Result<(), SourceError>) {
         let _ = self.1.send((self.0, outcome));

@@ -150,10 +150,12 @@ impl Watcher {
         // The first picture may be some way behind the first data.
         let first = self.pump.delivered().0 == 0;
         let limit = if first { inactivity_timeout.max(connect_timeout) } else { inactivity_timeout };
-        if idle > limit {
-            return Err(SourceError::Unreachable(format!("{shown}: no picture for {limit:?}")));
+        let silence = || format!("{shown}: no picture for {limit:?}");
+        match (idle > limit, first) {
+            (true, true) => Err(SourceError::Unreachable(silence())),
+            (true, false) => Err(SourceError::Stalled(silence())),
+            (false, _) => Ok(()),
         }
-        Ok(())
     }
 
     /// Nothing to say while pictures come out of a file: some demuxers turn in circles on some files.

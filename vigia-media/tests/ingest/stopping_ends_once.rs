@@ -3,7 +3,7 @@
 use std::sync::mpsc::sync_channel;
 
 use vigia_core::frame::Frame;
-use vigia_core::source::{Flow, FrameSink, Source as _, SourceError};
+use vigia_core::source::{EncodedPicture, Flow, FrameSink, Source as _, SourceError};
 use vigia_media::IngestOptions;
 
 use crate::support::{LONG, Told, open, start};
@@ -14,6 +14,14 @@ impl FrameSink for StopAfter {
     fn frame(&mut self, _: Frame) -> Flow {
         self.2 += 1;
         if self.2 == self.0 { Flow::Stop } else { Flow::Continue }
+    }
+
+    fn picture(&mut self, _: EncodedPicture) -> Flow {
+        Flow::Stop
+    }
+
+    fn trouble(&mut self, error: &SourceError) {
+        panic!("{error}");
     }
 
     fn end(&mut self, outcome: Result<(), SourceError>) {
@@ -54,6 +62,14 @@ struct Clumsy(std::sync::mpsc::SyncSender<Result<(), SourceError>>);
 impl FrameSink for Clumsy {
     fn frame(&mut self, _: Frame) -> Flow {
         panic!("a mistake in a sink (this message is part of the test)");
+    }
+
+    fn picture(&mut self, _: EncodedPicture) -> Flow {
+        Flow::Stop
+    }
+
+    fn trouble(&mut self, error: &SourceError) {
+        panic!("{error}");
     }
 
     fn end(&mut self, outcome: Result<(), SourceError>) {

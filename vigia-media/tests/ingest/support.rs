@@ -9,7 +9,7 @@ use gstreamer::prelude::*;
 
 use vigia_core::frame::Frame;
 use vigia_core::id::StreamRef;
-use vigia_core::source::{Flow, FrameSink, Source as _, SourceError, SourceHandle};
+use vigia_core::source::{EncodedPicture, Flow, FrameSink, Source as _, SourceError, SourceHandle};
 use vigia_media::{IngestOptions, MediaSource};
 
 /// Longer than anything here takes on a busy machine.
@@ -18,6 +18,8 @@ pub(crate) const LONG: Duration = Duration::from_mins(1);
 /// What a sink was told.
 pub(crate) enum Told {
     Frame(Frame),
+    Picture(EncodedPicture),
+    Trouble(SourceError),
     End(Result<(), SourceError>),
 }
 
@@ -27,6 +29,14 @@ pub(crate) struct ChannelSink(pub(crate) SyncSender<Told>);
 impl FrameSink for ChannelSink {
     fn frame(&mut self, frame: Frame) -> Flow {
         if self.0.send(Told::Frame(frame)).is_ok() { Flow::Continue } else { Flow::Stop }
+    }
+
+    fn picture(&mut self, picture: EncodedPicture) -> Flow {
+        if self.0.send(Told::Picture(picture)).is_ok() { Flow::Continue } else { Flow::Stop }
+    }
+
+    fn trouble(&mut self, error: &SourceError) {
+        let _ = self.0.send(Told::Trouble(error.clone()));
     }
 
     fn end(&mut self, outcome: Result<(), SourceError>) {

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use vigia_core::frame::Frame;
 use vigia_core::id::StreamRef;
-use vigia_core::source::Flow;
+use vigia_core::source::{EncodedPicture, Flow};
 
 use super::*;
 use crate::address::Address;
@@ -29,6 +29,14 @@ impl FrameSink for Slow {
         self.1 += 1;
         thread::sleep(self.0);
         Flow::Continue
+    }
+
+    fn picture(&mut self, _: EncodedPicture) -> Flow {
+        Flow::Stop
+    }
+
+    fn trouble(&mut self, error: &SourceError) {
+        panic!("{error}");
     }
 
     fn end(&mut self, outcome: Result<(), SourceError>) {
