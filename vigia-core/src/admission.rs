@@ -40,6 +40,18 @@ impl DropReason {
             Self::Shutdown => "shutdown",
         }
     }
+
+    /// The reason in words.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Superseded => "a newer frame of the stream took its place",
+            Self::Stale => "it could not be answered within the stream's latency any more",
+            Self::Overload => "there was no room to keep it",
+            Self::Skipped => "the stream is thinned (every, max_fps)",
+            Self::Failed => "the model, or the picture itself, failed",
+            Self::Shutdown => "the stream ended",
+        }
+    }
 }
 
 /// Which frames of a stream stay in its cache when there is no room for one more.

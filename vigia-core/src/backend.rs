@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::admission::DropReason;
 use crate::detection::{Detection, Thresholds};
 use crate::frame::Frame;
 use crate::geometry::BBox;
@@ -63,9 +64,17 @@ pub enum InferError {
         /// How many wait.
         waiting: usize,
     },
-    /// A newer frame of its stream took its place while it waited.
-    #[error("a newer frame of the stream took its place")]
-    Superseded,
+    /// A live frame was not worth running, or there was no room for it.
+    #[error("the frame was dropped: {}", .0.sentence())]
+    Dropped(DropReason),
+    /// The picture itself cannot be used: it is none, cut off, damaged, or too large.
+    #[error("{reason}")]
+    Unusable {
+        /// The kind of fault, as a stable name.
+        code: &'static str,
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
     /// The engine failed on this batch.
     #[error("model {model}: {reason}")]
     Failed {

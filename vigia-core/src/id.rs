@@ -33,6 +33,13 @@ macro_rules! name_type {
             }
         }
 
+        /// Names compare and hash as their text does.
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl From<&str> for $name {
             fn from(name: &str) -> Self {
                 Self::new(name)

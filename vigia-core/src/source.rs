@@ -65,6 +65,20 @@ pub enum SourceError {
     Library(String),
 }
 
+impl SourceError {
+    /// The kind of trouble, as a stable name.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not-found",
+            Self::Undecodable(_) => "undecodable",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::Unreachable(_) => "unreachable",
+            Self::Stalled(_) => "stalled",
+            Self::Library(_) => "library",
+        }
+    }
+}
+
 /// A running source; dropping it stops the source and waits until its threads are done.
 pub trait SourceHandle: Send {}
 

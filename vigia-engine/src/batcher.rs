@@ -1,22 +1,27 @@
 //! The threads of one model.
 //!
 //! Each thread owns one instance. When it is free it asks the queue what to run: the free slot comes first, the batch is
-//! formed second. There is no dispatcher, and no lock is held while a batch runs.
+//! formed second. There is no dispatcher, and no lock is held while a batch runs. Pictures wait encoded and are decoded
+//! by a pool when their turn has come, a few ahead of the instances.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use vigia_core::admission::DropReason;
 use vigia_core::backend::{Answer, Backend, Cost, InferError, Request};
-use vigia_core::batching::{BatchDecision, BatchPolicy, BatchQueue, Picked};
+use vigia_core::batching::{BatchDecision, BatchPolicy, BatchQueue, Form, Live, Picked};
+use vigia_core::detection::Thresholds;
+use vigia_core::frame::Frame;
+use vigia_core::geometry::BBox;
 use vigia_core::id::{ModelId, StreamRef};
 use vigia_core::model::ModelSpec;
 use vigia_core::result::BatchInfo;
 
 use crate::metrics::{ModelFigures, ModelMetrics};
-use crate::worker::Worker;
+use crate::worker::{Worker, WorkerPool};
 
 /// Makes an instance of the model, for a thread to own; called again when an instance panicked.
 pub type BackendFactory = Arc<dyn Fn() -> Result<Box<dyn Backend>, InferError> + Send + Sync>;
@@ -30,14 +35,57 @@ pub struct Completed {
     pub queued: Duration,
     /// In which company it ran.
     pub batch: BatchInfo,
+    /// The picture; absent where it was never decoded.
+    pub frame: Option<Arc<Frame>>,
 }
 
 /// Called exactly once with what became of a request, on the model's thread or, when it is refused, on the caller's: it
 /// must not block.
 pub type Reply = Box<dyn FnOnce(Completed) + Send>;
 
+/// Decodes a picture.
+pub type Decode = Box<dyn FnOnce() -> Result<Frame, InferError> + Send>;
+
+/// A picture that is decoded only when its turn has come.
+pub struct Encoded {
+    /// Whose picture it is.
+    pub owner: StreamRef,
+    /// Who decodes it.
+    pub pool: Arc<WorkerPool>,
+    /// How.
+    pub decode: Decode,
+}
+
+/// A picture for a model.
+pub enum Picture {
+    /// Decoded already, as video is.
+    Frame(Arc<Frame>),
+    /// Still encoded.
+    Encoded(Encoded),
+}
+
+impl Picture {
+    fn owner(&self) -> StreamRef {
+        match self {
+            Self::Frame(frame) => frame.stream.clone(),
+            Self::Encoded(encoded) => encoded.owner.clone(),
+        }
+    }
+
+    fn form(&self) -> Form {
+        match self {
+            Self::Frame(_) => Form::Ready,
+            Self::Encoded(_) => Form::Encoded,
+        }
+    }
+}
+
 struct Job {
-    request: Request,
+    picture: Picture,
+    roi: Option<BBox>,
+    thresholds: Thresholds,
+    /// What is held only while the request waits.
+    held: Option<Box<dyn Send>>,
     reply: Reply,
 }
 
@@ -124,14 +172,12 @@ impl Batcher {
         self.shared.metrics.figures()
     }
 
-    /// Where it counts.
-    pub(crate) fn metrics(&self) -> &ModelMetrics {
-        &self.shared.metrics
-    }
-
-    /// Queues a request; `reply` is called when it ran, or at once with [`InferError::QueueFull`].
-    pub fn submit(&self, request: Request, reply: Reply) {
-        let refused = self.push(request, reply, |queue, owner, job, now| match queue.push(owner, job, now) {
+    /// Queues a picture that somebody asked about; `reply` is called when it ran, or at once with
+    /// [`InferError::QueueFull`].
+    pub fn submit(&self, picture: Picture, thresholds: Thresholds, reply: Reply) {
+        let (owner, form) = (picture.owner(), picture.form());
+        let job = Job { picture, roi: None, thresholds, held: None, reply };
+        let refused = self.push(form, |queue, now| match queue.push(owner, job, form, now) {
             Ok(()) => None,
             Err(job) => Some((job, queue.counted())),
         });
@@ -142,29 +188,56 @@ impl Batcher {
 
     /// Queues a request that is part of one that was admitted before, whatever the bound of the queue.
     pub fn submit_admitted(&self, request: Request, reply: Reply) {
-        self.push(request, reply, BatchQueue::push_admitted);
+        let Request { frame, roi, thresholds } = request;
+        let owner = frame.stream.clone();
+        let job = Job { picture: Picture::Frame(frame), roi, thresholds, held: None, reply };
+        self.push(Form::Ready, |queue, now| queue.push_admitted(owner, job, now));
     }
 
-    /// Queues the newest frame of a live stream, of which `keep` may wait; the one that has to make room is answered with
-    /// [`InferError::Superseded`].
-    pub fn submit_newest(&self, request: Request, keep: usize, reply: Reply) {
-        let oldest = self.push(request, reply, |queue, owner, job, now| queue.push_newest(owner, job, keep, now));
-        if let Some(job) = oldest {
-            self.shared.refuse(job, InferError::Superseded);
+    /// Queues a frame of a live stream; the one that has to make room, if any, is answered with [`InferError::Dropped`].
+    /// `held` is dropped when the frame waits no more.
+    pub fn submit_live(
+        &self,
+        picture: Picture,
+        thresholds: Thresholds,
+        live: Live,
+        held: Box<dyn Send>,
+        reply: Reply,
+    ) {
+        let (owner, form) = (picture.owner(), picture.form());
+        let job = Job { picture, roi: None, thresholds, held: Some(held), reply };
+        let dropped = self.push(form, |queue, now| queue.push_live(owner, job, form, live, now));
+        if let Some((job, reason)) = dropped {
+            self.shared.refuse(job, InferError::Dropped(reason));
+        }
+    }
+
+    /// Answers what waits of a stream that is gone with [`InferError::Dropped`]; what is being worked on goes on.
+    pub fn forget(&self, owner: &StreamRef) {
+        let left = self.shared.state.lock().queue.remove(owner);
+        for job in left {
+            self.shared.refuse(job, InferError::Dropped(DropReason::Shutdown));
         }
     }
 
     fn push<T>(
         &self,
-        request: Request,
-        reply: Reply,
-        put: impl FnOnce(&mut BatchQueue<StreamRef, Job>, StreamRef, Job, Instant) -> T,
+        form: Form,
+        put: impl FnOnce(&mut BatchQueue<StreamRef, Job>, Instant) -> T,
     ) -> T {
-        let owner = request.frame.stream.clone();
+        let now = Instant::now();
         let mut state = self.shared.state.lock();
-        let put = put(&mut state.queue, owner, Job { request, reply }, Instant::now());
+        let put = put(&mut state.queue, now);
+        let mut jobs = Vec::new();
+        if form == Form::Encoded {
+            // Not for a thread with an instance to do: all of these may be busy.
+            while let BatchDecision::Prepare(picked) = state.queue.poll(now, 0) {
+                jobs.push(picked);
+            }
+        }
         self.shared.metrics.waiting(state.queue.len());
         drop(state);
+        jobs.into_iter().for_each(|picked| prepare(&self.shared, picked));
         self.shared.changed.notify_one();
         put
     }
@@ -193,12 +266,68 @@ impl fmt::Debug for Batcher {
     }
 }
 
+/// Has a picture decoded.
+fn prepare(shared: &Arc<Shared>, picked: Picked<Job>) {
+    let Picked { queued_at, is_live, item: Job { picture, roi, thresholds, held, reply } } = picked;
+    drop(held);
+    let mut preparation = Preparation { shared: shared.clone(), queued_at, is_live, roi, thresholds, reply: Some(reply) };
+    match picture {
+        Picture::Frame(frame) => preparation.done(Ok(frame)),
+        Picture::Encoded(Encoded { owner: _, pool, decode }) => {
+            // A pool that is full drops the preparation, and that answers.
+            let _full = pool.offer(move || preparation.done(decode().map(Arc::new)));
+        }
+    }
+}
+
+/// A picture that is being decoded. Dropping it answers whoever waits: the decoder panicked, or there was none.
+struct Preparation {
+    shared: Arc<Shared>,
+    queued_at: Instant,
+    is_live: bool,
+    roi: Option<BBox>,
+    thresholds: Thresholds,
+    reply: Option<Reply>,
+}
+
+impl Preparation {
+    fn done(&mut self, decoded: Result<Arc<Frame>, InferError>) {
+        let Some(reply) = self.reply.take() else { return };
+        let (queued_at, is_live, shared) = (self.queued_at, self.is_live, self.shared.clone());
+        match decoded {
+            Ok(frame) => {
+                let picture = Picture::Frame(frame);
+                let item = Job { picture, roi: self.roi, thresholds: self.thresholds, held: None, reply };
+                shared.state.lock().queue.prepared(Picked { queued_at, is_live, item });
+                shared.changed.notify_one();
+            }
+            Err(error) => {
+                shared.state.lock().queue.spoilt(is_live);
+                shared.changed.notify_one();
+                shared.answer(reply, error);
+            }
+        }
+    }
+}
+
+impl Drop for Preparation {
+    fn drop(&mut self) {
+        if self.reply.is_some() {
+            self.done(Err(InferError::Panicked { model: self.shared.model.to_string() }));
+        }
+    }
+}
+
 /// One thread's life: while there is work or more may come.
-fn serve(shared: &Shared, factory: &BackendFactory, backend: Box<dyn Backend>) {
+fn serve(shared: &Arc<Shared>, factory: &BackendFactory, backend: Box<dyn Backend>) {
     let mut backend = Some(backend);
     let mut answers = Vec::new();
-    while let Some(picks) = next_batch(shared) {
-        let Err(failure) = run_batch(shared, backend.as_mut(), picks, &mut answers) else { continue };
+    let mut took = None;
+    while let Some(picks) = next_batch(shared, took) {
+        let started = Instant::now();
+        let outcome = run_batch(shared, backend.as_mut(), picks, &mut answers);
+        took = Some(started.elapsed());
+        let Err(failure) = outcome else { continue };
         tracing::error!(%failure, "the instance is made anew");
         // The old one goes first: two at once may not fit into the device's memory.
         drop(backend.take());
@@ -230,16 +359,27 @@ fn make_anew(shared: &Shared, factory: &BackendFactory) -> Option<Box<dyn Backen
     }
 }
 
-/// Waits until there is a batch for this thread; `None` when the batcher closes and nothing is left.
-fn next_batch(shared: &Shared) -> Option<Vec<Picked<Job>>> {
+/// Waits until there is a batch for this thread; `None` when the batcher closes and nothing is left. `took` is how long the
+/// one before took.
+fn next_batch(shared: &Arc<Shared>, took: Option<Duration>) -> Option<Vec<Picked<Job>>> {
     let mut state = shared.state.lock();
+    if let Some(took) = took {
+        state.queue.took(took);
+    }
     state.idle += 1;
     loop {
         let idle = state.idle;
         // When closing, nothing more can come: waiting for a fuller batch would not help.
         let now = if state.closing { Instant::now() + state.queue.policy().linger } else { Instant::now() };
-        match state.queue.poll(now, idle) {
-            BatchDecision::Run(picks) => {
+        let decision = state.queue.poll(now, idle);
+        let stale = state.queue.take_stale();
+        if !stale.is_empty() {
+            MutexGuard::unlocked(&mut state, || {
+                stale.into_iter().for_each(|job| shared.refuse(job, InferError::Dropped(DropReason::Stale)));
+            });
+        }
+        match decision {
+            BatchDecision::Run(mut picks) => {
                 state.idle -= 1;
                 shared.metrics.waiting(state.queue.len());
                 let more = !state.queue.is_empty() && state.idle > 0;
@@ -247,12 +387,15 @@ fn next_batch(shared: &Shared) -> Option<Vec<Picked<Job>>> {
                 if more {
                     shared.changed.notify_one();
                 }
+                picks.iter_mut().for_each(|picked| picked.item.held = None);
                 return Some(picks);
             }
+            BatchDecision::Prepare(picked) => MutexGuard::unlocked(&mut state, || prepare(shared, picked)),
             BatchDecision::WaitUntil(time) => {
                 shared.changed.wait_until(&mut state, time);
             }
-            BatchDecision::Idle if state.closing => {
+            // What is being prepared will have to run.
+            BatchDecision::Idle if state.closing && state.queue.is_empty() => {
                 state.idle -= 1;
                 return None;
             }
@@ -271,10 +414,22 @@ fn run_batch(
     let started = Instant::now();
     let (model, metrics) = (&shared.model, &shared.metrics);
     let size = picks.len();
-    let (requests, replies): (Vec<_>, Vec<_>) = picks
-        .into_iter()
-        .map(|Picked { queued_at, item }| (item.request, (item.reply, started.saturating_duration_since(queued_at))))
-        .unzip();
+    let (mut requests, mut replies) = (Vec::with_capacity(size), Vec::with_capacity(size));
+    for Picked { queued_at, is_live: _, item: Job { picture, roi, thresholds, held: _, reply } } in picks {
+        let queued = started.saturating_duration_since(queued_at);
+        match picture {
+            Picture::Frame(frame) => {
+                if let (None, Some(took)) = (&roi, frame.decode) {
+                    metrics.decoded(took);
+                }
+                replies.push((reply, queued, frame.clone()));
+                requests.push(Request { frame, roi, thresholds });
+            }
+            // What has to be prepared never comes here without.
+            Picture::Encoded(_) => shared.answer(reply, InferError::Panicked { model: model.to_string() }),
+        }
+    }
+    let size = requests.len();
     let panicked = || InferError::Panicked { model: model.to_string() };
     answers.clear();
     let outcome = match backend {
@@ -292,15 +447,17 @@ fn run_batch(
         answers.clear();
         answers.extend((0..size).map(|_| Answer { output: Err(error.clone()), cost: Cost::default() }));
     }
-    // The pixels are not needed any more: they go back to their pool before anybody works on the answers.
     drop(requests);
     metrics.batch(size);
-    for (position, (answer, (reply, queued))) in answers.drain(..).zip(replies).enumerate() {
+    for (position, (answer, (reply, queued, frame))) in answers.drain(..).zip(replies).enumerate() {
         metrics.answered(&answer.output);
         if answer.output.is_ok() {
             metrics.ran(queued, &answer.cost);
         }
-        let completed = Completed { answer, queued, batch: BatchInfo { size, position: position + 1 } };
+        // Decoding is a time of its own.
+        let queued = queued.saturating_sub(frame.decode.unwrap_or_default());
+        let batch = BatchInfo { size, position: position + 1 };
+        let completed = Completed { answer, queued, batch, frame: Some(frame) };
         if catch_unwind(AssertUnwindSafe(|| reply(completed))).is_err() {
             tracing::error!(%model, "whoever waited for an answer panicked on it");
         }
@@ -311,8 +468,15 @@ fn run_batch(
 impl Shared {
     /// Answers a request that does not run. Not to be called under the lock.
     fn refuse(&self, job: Job, error: InferError) {
+        let Job { picture, roi: _, thresholds: _, held, reply } = job;
+        drop((picture, held));
+        self.answer(reply, error);
+    }
+
+    fn answer(&self, reply: Reply, error: InferError) {
         let answer = Answer { output: Err(error), cost: Cost::default() };
         self.metrics.answered(&answer.output);
-        (job.reply)(Completed { answer, queued: Duration::ZERO, batch: BatchInfo { size: 1, position: 1 } });
+        let batch = BatchInfo { size: 1, position: 1 };
+        reply(Completed { answer, queued: Duration::ZERO, batch, frame: None });
     }
 }

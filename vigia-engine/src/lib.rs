@@ -2,17 +2,18 @@
 //!
 //! [`batcher`] owns the threads of one model: each has one instance of it, takes a batch when it is free, and answers.
 //! [`pipeline`] sends a frame through the detector's batcher and the detections' crops through the second stages'.
-//! What feeds it: [`offline`] runs pictures and files, in order, nothing dropped; [`oneshot`] single pictures that somebody
-//! waits for; [`stream`] live sources, the newest frame first. [`hub`] hands what came out to whoever listens; [`metrics`]
+//! What feeds it: [`offline`] runs pictures and files, in order, nothing dropped; [`stream`] live sources, the newest frame
+//! first; [`registry`] is the dictionary of these; [`memory`] bounds what waits. [`hub`] hands what came out to whoever listens; [`metrics`]
 //! counts. [`worker`] is the owner of every thread: named, joined, its panics caught. The engine knows traits only; which
 //! models and sources there are is the product's business.
 #![forbid(unsafe_code)]
 
 pub mod batcher;
 pub mod hub;
+pub mod memory;
 pub mod metrics;
 pub mod offline;
-pub mod oneshot;
 pub mod pipeline;
+pub mod registry;
 pub mod stream;
 pub mod worker;

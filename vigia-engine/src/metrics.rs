@@ -26,9 +26,9 @@ pub enum Outcome {
     Ok,
     /// The queue was full.
     Refused,
-    /// A newer frame of its stream took its place.
-    Superseded,
-    /// The model, or this crop, failed.
+    /// A live frame that was not worth running, or had no room.
+    Dropped,
+    /// The model, the picture, or this crop, failed.
     Failed,
     /// The instance panicked.
     Panicked,
@@ -37,14 +37,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 6] = [Self::Ok, Self::Refused, Self::Superseded, Self::Failed, Self::Panicked, Self::Shutdown];
+    const ALL: [Self; 6] = [Self::Ok, Self::Refused, Self::Dropped, Self::Failed, Self::Panicked, Self::Shutdown];
 
     fn of<T>(answer: &Result<T, InferError>) -> Self {
         match answer {
             Ok(_) => Self::Ok,
             Err(InferError::QueueFull { .. }) => Self::Refused,
-            Err(InferError::Superseded) => Self::Superseded,
-            Err(InferError::EmptyCrop | InferError::Failed { .. }) => Self::Failed,
+            Err(InferError::Dropped(_)) => Self::Dropped,
+            Err(InferError::EmptyCrop | InferError::Unusable { .. } | InferError::Failed { .. }) => Self::Failed,
             Err(InferError::Panicked { .. }) => Self::Panicked,
             Err(InferError::Shutdown { .. }) => Self::Shutdown,
         }
@@ -54,7 +54,7 @@ impl Outcome {
         match self {
             Self::Ok => "ok",
             Self::Refused => "refused",
-            Self::Superseded => "superseded",
+            Self::Dropped => "dropped",
             Self::Failed => "failed",
             Self::Panicked => "panicked",
             Self::Shutdown => "shutdown",
@@ -140,13 +140,15 @@ pub struct Metrics {
     stages: Family<OfStep, Histogram, Seconds>,
     batches: Family<OfModel, Histogram, BatchSizes>,
     waiting: Family<OfModel, Gauge>,
-    posted: Family<OfModel, Gauge>,
     restarts: Family<OfModel, Counter>,
     received: Family<OfStream, Counter>,
     inferred: Family<OfStream, Counter>,
     dropped: Family<OfReason, Counter>,
     latency: Family<OfStream, Histogram, Seconds>,
     connects: Family<OfStream, Counter>,
+    panics: Family<OfStream, Counter>,
+    cached_frames: Family<OfStream, Gauge>,
+    cached_bytes: Family<OfStream, Gauge>,
 }
 
 impl Default for Metrics {
@@ -156,13 +158,15 @@ impl Default for Metrics {
             stages: Family::new_with_constructor(Seconds),
             batches: Family::new_with_constructor(BatchSizes),
             waiting: Family::default(),
-            posted: Family::default(),
             restarts: Family::default(),
             received: Family::default(),
             inferred: Family::default(),
             dropped: Family::default(),
             latency: Family::new_with_constructor(Seconds),
             connects: Family::default(),
+            panics: Family::default(),
+            cached_frames: Family::default(),
+            cached_bytes: Family::default(),
         }
     }
 }
@@ -176,8 +180,6 @@ impl Metrics {
         r.register_with_unit("stage_duration", help, Unit::Seconds, self.stages.clone());
         r.register("model_batch_size", "Requests in each batch that ran", self.batches.clone());
         r.register("model_waiting", "Requests that wait for the model now", self.waiting.clone());
-        let help = "Posted pictures that wait, still encoded, for room behind the detector now";
-        r.register("model_pictures_waiting", help, self.posted.clone());
         r.register("model_restarts", "Instances made anew after a panic", self.restarts.clone());
         r.register("stream_frames_received", "Frames that were offered", self.received.clone());
         r.register("stream_frames_inferred", "Frames that have a result", self.inferred.clone());
@@ -185,6 +187,10 @@ impl Metrics {
         let help = "From the arrival of a frame to its result";
         r.register_with_unit("stream_latency", help, Unit::Seconds, self.latency.clone());
         r.register("stream_connects", "Attempts to open the stream's source", self.connects.clone());
+        r.register("stream_panics", "Streams whose worker panicked", self.panics.clone());
+        r.register("stream_cache_frames", "Frames that wait for the model now", self.cached_frames.clone());
+        let help = "Memory of the frames that wait for the model now";
+        r.register_with_unit("stream_cache", help, Unit::Bytes, self.cached_bytes.clone());
     }
 
     /// The handles of one model.
@@ -202,7 +208,6 @@ impl Metrics {
             postprocess: stage(Step::Postprocess),
             batches: self.batches.get_or_create_owned(&of()),
             waiting: self.waiting.get_or_create_owned(&of()),
-            posted: self.posted.get_or_create_owned(&of()),
             restarts: self.restarts.get_or_create_owned(&of()),
             lately: Arc::default(),
         }
@@ -220,6 +225,23 @@ impl Metrics {
             dropped: DropReason::ALL.map(dropped),
             latency: self.latency.get_or_create_owned(&of()),
             connects: self.connects.get_or_create_owned(&of()),
+            panics: self.panics.get_or_create_owned(&of()),
+            cached_frames: self.cached_frames.get_or_create_owned(&of()),
+            cached_bytes: self.cached_bytes.get_or_create_owned(&of()),
+        }
+    }
+
+    /// Takes the metrics of a stream out that is gone: streams come and go, and their names are bounded by those there are.
+    pub fn forget_stream(&self, stream: &str) {
+        let of = OfStream { stream: stream.to_owned() };
+        for family in [&self.received, &self.inferred, &self.connects, &self.panics] {
+            family.remove(&of);
+        }
+        self.cached_frames.remove(&of);
+        self.cached_bytes.remove(&of);
+        self.latency.remove(&of);
+        for reason in DropReason::ALL {
+            self.dropped.remove(&OfReason { stream: stream.to_owned(), reason: reason.as_str() });
         }
     }
 }
@@ -235,7 +257,6 @@ pub struct ModelMetrics {
     postprocess: Histogram,
     batches: Histogram,
     waiting: Gauge,
-    posted: Gauge,
     restarts: Counter<u64, AtomicU64>,
     lately: Arc<Mutex<Lately>>,
 }
@@ -268,7 +289,7 @@ pub struct ModelFigures {
     pub batches: u64,
     /// Requests per batch on average; absent before the first one.
     pub mean_batch: Option<f64>,
-    /// Requests that wait now, and posted pictures that wait for room.
+    /// Requests that wait now.
     pub waiting: u64,
     /// Instances made anew after a panic.
     pub restarts: u64,
@@ -290,21 +311,6 @@ impl ModelMetrics {
         self.inference.observe(inference.as_secs_f64());
         self.postprocess.observe(postprocess.as_secs_f64());
         self.lately.lock().latency.add(queued + *preprocess + *inference + *postprocess);
-    }
-
-    /// A picture for this model was refused before it came to its queue.
-    pub(crate) fn refused(&self) {
-        self.requests[Outcome::Refused as usize].inc();
-    }
-
-    /// A posted picture begins to wait for room; it ends with [`Self::picture_waited`].
-    pub(crate) fn picture_waits(&self) {
-        self.posted.inc();
-    }
-
-    /// A posted picture waits no more.
-    pub(crate) fn picture_waited(&self) {
-        self.posted.dec();
     }
 
     /// A picture for this model was decoded.
@@ -340,7 +346,7 @@ impl ModelMetrics {
             failed: of(Outcome::Failed) + of(Outcome::Panicked),
             batches: lately.batches,
             mean_batch: (lately.batches > 0).then(|| lately.batched as f64 / lately.batches as f64),
-            waiting: u64::try_from(self.waiting.get() + self.posted.get()).unwrap_or(0),
+            waiting: u64::try_from(self.waiting.get()).unwrap_or(0),
             restarts: self.restarts.get(),
             latency: lately.latency.percentiles(),
         }
@@ -355,6 +361,9 @@ pub struct StreamMetrics {
     pub(crate) dropped: [Counter<u64, AtomicU64>; 6],
     pub(crate) latency: Histogram,
     pub(crate) connects: Counter<u64, AtomicU64>,
+    pub(crate) panics: Counter<u64, AtomicU64>,
+    pub(crate) cached_frames: Gauge,
+    pub(crate) cached_bytes: Gauge,
 }
 
 impl Default for StreamMetrics {

@@ -12,8 +12,9 @@ use tokio::sync::oneshot;
 use vigia_core::detection::Thresholds;
 use vigia_core::frame::Frame;
 use vigia_core::result::FrameResult;
-use vigia_core::source::{Flow, FrameSink, Source, SourceError};
+use vigia_core::source::{EncodedPicture, Flow, FrameSink, Source, SourceError};
 
+use crate::batcher::Picture;
 use crate::pipeline::{self, Pipeline, ResultReceiver};
 use crate::worker::{StopFlag, Worker, WorkerPool};
 
@@ -170,7 +171,7 @@ impl Reader {
             let offered = Instant::now();
             let running = decode().map(|frame| {
                 let (deliver, running) = pipeline::receiver();
-                pipeline.submit(Arc::new(frame), thresholds, offered, deliver);
+                pipeline.submit(Picture::Frame(Arc::new(frame)), thresholds, offered, deliver);
                 running
             });
             if sender.send(running).is_err() {
@@ -236,7 +237,7 @@ impl FrameSink for WindowSink {
         let sent = if is_live { self.window.try_send(place) } else { self.window.send(place).map_err(Into::into) };
         match sent {
             Ok(()) => {
-                self.pipeline.submit(Arc::new(frame), self.options.thresholds, Instant::now(), deliver);
+                self.pipeline.submit(Picture::Frame(Arc::new(frame)), self.options.thresholds, Instant::now(), deliver);
                 Flow::Continue
             }
             Err(TrySendError::Full(_)) => {
@@ -245,6 +246,15 @@ impl FrameSink for WindowSink {
             }
             Err(TrySendError::Disconnected(_)) => Flow::Stop,
         }
+    }
+
+    /// Nothing that listens is read here.
+    fn picture(&mut self, _picture: EncodedPicture) -> Flow {
+        Flow::Stop
+    }
+
+    fn trouble(&mut self, error: &SourceError) {
+        tracing::warn!(source = %self.name, %error, "the source goes on");
     }
 
     fn end(&mut self, outcome: Result<(), SourceError>) {

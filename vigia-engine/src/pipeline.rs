@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use vigia_core::backend::{Cost, InferError, Output, Request};
+use vigia_core::batching::Live;
 use vigia_core::cascade::{StagePolicy, settle_landmarks};
 use vigia_core::detection::{Detection, Thresholds};
 use vigia_core::frame::Frame;
@@ -17,7 +18,7 @@ use vigia_core::id::ModelId;
 use vigia_core::landmarks::Landmarks;
 use vigia_core::result::{BatchInfo, FrameResult, Timing};
 
-use crate::batcher::{Batcher, Completed, Reply};
+use crate::batcher::{Batcher, Completed, Picture, Reply};
 
 /// A second stage: a model for crops, and which crops it gets.
 pub struct Stage {
@@ -74,37 +75,29 @@ impl Pipeline {
         (self.detector.capacity() * 2 + decoders).min(queue.saturating_sub(2)).max(1)
     }
 
-    /// Sends a one-shot frame on its way; its result waits for all of its crops. When the detector's queue is full,
+    /// Sends a one-shot picture on its way; its result waits for all of its crops. When the detector's queue is full,
     /// [`InferError::QueueFull`] comes at once.
     ///
-    /// `offered` is when the frame's work began, decoding included: the total time counts from there.
-    pub fn submit(&self, frame: Arc<Frame>, thresholds: Thresholds, offered: Instant, deliver: Deliver) {
-        let request = Request { frame, roi: None, thresholds };
-        let reply = self.reply(request.frame.clone(), offered, deliver);
-        self.detector.submit(request, reply);
+    /// `offered` is when the picture's work began, decoding included: the total time counts from there.
+    pub fn submit(&self, picture: Picture, thresholds: Thresholds, offered: Instant, deliver: Deliver) {
+        self.detector.submit(picture, thresholds, self.reply(offered, deliver));
     }
 
-    /// Sends the newest frame of a live stream on its way. Of one stream `keep` frames may wait for the detector; the
-    /// oldest that has to make room gets [`InferError::Superseded`].
-    pub fn submit_newest(
+    /// Sends a frame of a live stream on its way; see [`Batcher::submit_live`].
+    pub fn submit_live(
         &self,
-        frame: Arc<Frame>,
-        keep: usize,
+        picture: Picture,
         thresholds: Thresholds,
-        offered: Instant,
+        live: Live,
+        held: Box<dyn Send>,
         deliver: Deliver,
     ) {
-        let request = Request { frame, roi: None, thresholds };
-        let reply = self.reply(request.frame.clone(), offered, deliver);
-        self.detector.submit_newest(request, keep, reply);
+        self.detector.submit_live(picture, thresholds, live, held, self.reply(live.offered, deliver));
     }
 
-    fn reply(&self, frame: Arc<Frame>, offered: Instant, deliver: Deliver) -> Reply {
+    fn reply(&self, offered: Instant, deliver: Deliver) -> Reply {
         let (stages, model) = (self.stages.clone(), self.detector.spec().id.clone());
-        if let Some(took) = frame.decode {
-            self.detector.metrics().decoded(took);
-        }
-        Box::new(move |completed| detected(frame, model, &stages, completed, offered, deliver))
+        Box::new(move |completed| detected(model, &stages, completed, offered, deliver))
     }
 }
 
@@ -132,15 +125,8 @@ struct Assembly {
     deliver: Deliver,
 }
 
-fn detected(
-    frame: Arc<Frame>,
-    model: ModelId,
-    stages: &[Stage],
-    completed: Completed,
-    offered: Instant,
-    deliver: Deliver,
-) {
-    let Completed { answer, queued, batch } = completed;
+fn detected(model: ModelId, stages: &[Stage], completed: Completed, offered: Instant, deliver: Deliver) {
+    let Completed { answer, queued, batch, frame } = completed;
     let outcome = answer.output.and_then(|output| match output {
         Output::Detections(detections) => Ok(detections),
         Output::Landmarks(_) => {
@@ -148,8 +134,9 @@ fn detected(
             Err(InferError::Failed { model: model.to_string(), reason })
         }
     });
-    let detections = match outcome {
-        Ok(detections) => detections,
+    let lost = || InferError::Failed { model: model.to_string(), reason: "the picture was lost".to_owned() };
+    let (detections, frame) = match outcome.and_then(|detections| Ok((detections, frame.ok_or_else(lost)?))) {
+        Ok(found) => found,
         Err(error) => return deliver(Err(error)),
     };
     let crops = crops(&frame, &detections, stages);

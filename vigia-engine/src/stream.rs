@@ -1,39 +1,62 @@
-//! One live stream: its source, its frames on their way, its counters.
+//! One live stream: its source, its cache, its state, its counters.
 //!
-//! The source pushes frames on a thread of its own into the detector's queue, where only the newest ones of each stream
-//! wait; nothing here holds a decoder up. The stream's thread, `stream-<id>`, owns the source, opens it again when it
-//! breaks off, puts results back into the order of their frames, counts them and publishes them. Every frame that was
-//! received is counted once: as inferred, or under the reason why not.
+//! Frames come from a source, on a thread of its own, or are pushed; either way they go straight into the detector's
+//! queue, where each stream has a small cache, and nothing here holds a decoder up. The stream's thread, `stream-<id>`, owns
+//! the source, opens it again when it breaks off, watches the time, puts results back into the order of their frames,
+//! counts them and publishes them. Every frame that was received is counted once: as inferred, or under the reason why
+//! not.
+//!
+//! `intake` takes frames in, `run` is the thread.
 
-use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod intake;
+mod run;
+
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
-use vigia_core::admission::{DropReason, Thinning};
+use vigia_core::admission::{CachePolicy, DropReason, Thinning};
 use vigia_core::backend::InferError;
 use vigia_core::backoff::Backoff;
 use vigia_core::detection::Thresholds;
-use vigia_core::frame::Frame;
+use vigia_core::frame::Image;
 use vigia_core::geometry::Size;
 use vigia_core::id::StreamRef;
 use vigia_core::result::FrameResult;
-use vigia_core::source::{Flow, FrameSink, Source, SourceError};
+use vigia_core::source::{EncodedPicture, Source, SourceError};
 use vigia_core::stream::StreamState;
 
+use crate::memory::Budget;
 use crate::metrics::{Rate, StreamMetrics, Window};
-use crate::pipeline::{Deliver, Pipeline};
-use crate::worker::{StopFlag, Worker};
+use crate::pipeline::Pipeline;
+use crate::worker::{Worker, WorkerPool};
+
+pub use intake::Refused;
+use run::{Event, Loop};
 
 /// Opens the source, again after each time that it broke off.
 pub type OpenSource = Box<dyn FnMut() -> Result<Box<dyn Source>, SourceError> + Send>;
-/// Takes a frame's result, in the order of the frames, on the stream's thread.
-pub type Publish = Box<dyn FnMut(FrameResult) + Send>;
+/// What became of a frame.
+pub type Outcome = Result<Arc<FrameResult>, InferError>;
+/// Called once with what became of a pushed frame, after it was published; must not block.
+pub type Waiter = Box<dyn FnOnce(Outcome) + Send>;
+/// Decodes a picture that was pushed.
+pub type DecodePicture = Arc<dyn Fn(&[u8]) -> Result<Image, InferError> + Send + Sync>;
+
+/// Where a stream's frames come from.
+pub enum Feed {
+    /// A source that is opened, and opened again when it breaks off.
+    Pulled(OpenSource),
+    /// A source that waits for somebody to connect. When no frame comes for the stream's `timeout`, the stream ends.
+    Listening(OpenSource),
+    /// Frames come by [`Stream::push`]. When none comes for the stream's `timeout`, the stream ends.
+    Pushed,
+}
 
 /// How a stream is worked on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StreamOptions {
     /// What counts as found.
     pub thresholds: Thresholds,
@@ -41,14 +64,58 @@ pub struct StreamOptions {
     pub every: u64,
     /// Frames per second that are looked at, at most.
     pub max_fps: Option<f64>,
-    /// Frames that may wait for the detector; the newest ones stay.
-    pub keep: usize,
+    /// Frames that may wait for the detector. Fixed when the stream starts.
+    pub cache: CachePolicy,
+    /// A frame's result is wanted this long after it came; one that would come later is not worked on.
+    pub latency: Duration,
+    /// Without a frame for so long, a stream that is pushed to or listens ends.
+    pub timeout: Duration,
+    /// How long a stream that is pushed to or listens is still shown after its end.
+    pub linger: Duration,
     /// Whether a source that came to its end is opened again.
     pub repeat: bool,
     /// When a source that broke off is opened again.
     pub backoff: Backoff,
     /// Pause before a source is asked again that does not know our name and password.
     pub unauthorized_pause: Duration,
+}
+
+/// Whom a stream tells what happens to it. None of these may block.
+pub struct Listeners {
+    /// Takes a frame's result, in the order of the frames, on the stream's thread.
+    pub publish: Box<dyn FnMut(Arc<FrameResult>) + Send>,
+    /// Learns of each change of state.
+    pub changed: Box<dyn Fn(StateChange) + Send + Sync>,
+    /// Learns, once, that a stream that was pushed to or listened has been over for its `linger`.
+    pub gone: Box<dyn FnOnce() + Send>,
+}
+
+/// What the streams of a server share.
+#[derive(Clone)]
+pub struct Means {
+    /// Threads that decode pushed pictures.
+    pub pool: Arc<WorkerPool>,
+    /// How they do it.
+    pub decode: DecodePicture,
+    /// Memory for the frames that wait.
+    pub budget: Budget,
+}
+
+/// A change of a stream's state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateChange {
+    /// Whose.
+    pub stream: StreamRef,
+    /// Where it stands now.
+    pub state: StreamState,
+    /// Since when.
+    pub since: SystemTime,
+    /// Why, as a stable name, where something went wrong.
+    pub reason: Option<&'static str>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// How often the source was tried since it last worked.
+    pub attempts: u32,
 }
 
 /// How a stream is doing.
@@ -58,6 +125,8 @@ pub struct StreamStatus {
     pub state: StreamState,
     /// Since when.
     pub since: SystemTime,
+    /// Why, as a stable name, where something went wrong.
+    pub reason: Option<&'static str>,
     /// How often the source was tried since it last worked.
     pub attempts: u32,
     /// What went wrong last.
@@ -78,27 +147,46 @@ pub struct StreamStatus {
     pub dropped: [u64; DropReason::ALL.len()],
     /// From a frame's arrival to its result: median and 99th percentile of the last ones.
     pub latency: Option<(Duration, Duration)>,
+    /// Frames that wait in the cache.
+    pub cached_frames: u64,
+    /// Memory that they take, in bytes.
+    pub cached_bytes: u64,
 }
 
 /// A running stream. Dropping it ends its source, waits for the frames under way, and joins its thread.
 #[derive(Debug)]
 pub struct Stream {
     shared: Arc<Shared>,
-    events: SyncSender<Event>,
-    worker: Option<Worker>,
+    worker: Mutex<Option<Worker>>,
 }
 
-#[derive(Debug)]
+/// What the stream's thread, its source and whoever pushes share.
 struct Shared {
     stream: StreamRef,
     status: Mutex<Status>,
     metrics: StreamMetrics,
+    pipeline: Arc<Pipeline>,
+    means: Means,
+    events: SyncSender<Event>,
+    /// There is an [`Event::Wake`] in the inbox: room is counted for one.
+    woken: AtomicBool,
+    /// Frames under way at most.
+    room: u64,
+    changed: Box<dyn Fn(StateChange) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("stream", &self.stream).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
 struct Status {
+    options: StreamOptions,
     state: StreamState,
     since: SystemTime,
+    reason: Option<&'static str>,
     attempts: u32,
     last_error: Option<String>,
     size: Option<Size>,
@@ -112,32 +200,15 @@ struct Status {
     thinning: Thinning,
     /// Frames that were handed to the pipeline: the number of the next one.
     submitted: u64,
+    /// The id that the next frame gets that has none of its own; ids below it were given.
+    next_id: u64,
+    /// When the last frame came, or the wait for one began.
+    last_frame: Instant,
+    /// No more frames are taken.
+    closed: bool,
+    /// Nobody wants what still waits.
+    discarded: bool,
 }
-
-/// What the stream's thread is told.
-#[derive(Debug)]
-enum Event {
-    /// What became of the frame of this number.
-    Settled(u64, Box<Result<FrameResult, InferError>>),
-    /// The source is over.
-    Ended(Result<(), SourceError>),
-    /// Look at the stop flag.
-    Wake,
-}
-
-/// What comes after a source.
-enum Next {
-    /// It is opened again, after a pause.
-    Again(Duration),
-    /// Nothing; the stream stays in this state, with what went wrong.
-    Over(StreamState, Option<String>),
-}
-
-/// How long nothing may be heard of frames under way before they are given up at the end; every one of them is answered, so
-/// this is for our own mistakes.
-const LOST: Duration = Duration::from_secs(30);
-/// How soon a stop is noticed at the latest, should its event find no room.
-const NOTICE: Duration = Duration::from_millis(200);
 
 impl Stream {
     /// Starts the stream's thread, which opens the source.
@@ -148,13 +219,16 @@ impl Stream {
         stream: StreamRef,
         pipeline: Arc<Pipeline>,
         options: StreamOptions,
-        open: OpenSource,
-        publish: Publish,
+        feed: Feed,
+        listeners: Listeners,
+        means: Means,
         metrics: StreamMetrics,
     ) -> std::io::Result<Self> {
         let status = Status {
+            options,
             state: StreamState::Connecting,
             since: SystemTime::now(),
+            reason: None,
             attempts: 0,
             last_error: None,
             size: None,
@@ -167,26 +241,30 @@ impl Stream {
             latency: Window::default(),
             thinning: Thinning::new(options.every, options.max_fps),
             submitted: 0,
+            next_id: 0,
+            last_frame: Instant::now(),
+            closed: false,
+            discarded: false,
         };
         let name = format!("stream-{}", stream.id);
-        let shared = Arc::new(Shared { stream, status: Mutex::new(status), metrics });
         // Each frame under way needs room for one event; the end and a stop are two more.
-        let room = options.keep + 2 * pipeline.detector().capacity() + 2;
+        let room = options.cache.frames + 2 * pipeline.detector().capacity() + 2;
         let (events, inbox) = sync_channel(room + 2);
-        let loop_ = Loop {
-            shared: shared.clone(),
+        let Listeners { publish, changed, gone } = listeners;
+        let shared = Arc::new(Shared {
+            stream,
+            status: Mutex::new(status),
+            metrics,
             pipeline,
-            options,
+            means,
+            events,
+            woken: AtomicBool::new(false),
             room: room as u64,
-            open,
-            publish,
-            events: events.clone(),
-            inbox,
-            next: 0,
-            early: BTreeMap::new(),
-        };
-        let worker = Worker::start(&name, move |stop| loop_.supervise(stop))?;
-        Ok(Self { shared, events, worker: Some(worker) })
+            changed,
+        });
+        let loop_ = Loop::new(shared.clone(), feed, publish, inbox);
+        let worker = Worker::start(&name, move |stop| loop_.supervise(stop, gone))?;
+        Ok(Self { shared, worker: Mutex::new(Some(worker)) })
     }
 
     /// Its name and generation.
@@ -197,10 +275,13 @@ impl Stream {
     /// How it is doing now.
     pub fn status(&self) -> StreamStatus {
         let now = Instant::now();
+        let metrics = &self.shared.metrics;
+        let cached = |gauge: &prometheus_client::metrics::gauge::Gauge| u64::try_from(gauge.get()).unwrap_or(0);
         let mut status = self.shared.status.lock();
         StreamStatus {
             state: status.state,
             since: status.since,
+            reason: status.reason,
             attempts: status.attempts,
             last_error: status.last_error.clone(),
             size: status.size,
@@ -211,15 +292,52 @@ impl Stream {
             pending: status.pending,
             dropped: status.dropped,
             latency: status.latency.percentiles(),
+            cached_frames: cached(&metrics.cached_frames),
+            cached_bytes: cached(&metrics.cached_bytes),
         }
     }
 
-    /// Asks for the end without waiting for it.
+    /// Pushes a picture into a stream that takes them; its id. `waiter` learns what becomes of it.
+    ///
+    /// # Errors
+    /// When the stream is over, or its id is not above the last one. `waiter` is not called then.
+    pub fn push(&self, picture: EncodedPicture, waiter: Option<Waiter>) -> Result<u64, Refused> {
+        self.shared.take_picture(picture, waiter)
+    }
+
+    /// Works on the frames that come from now on in another way; the cache stays as it was.
+    pub fn set_options(&self, options: StreamOptions) {
+        let mut status = self.shared.status.lock();
+        let cache = status.options.cache;
+        if (status.options.every, status.options.max_fps) != (options.every, options.max_fps) {
+            status.thinning = Thinning::new(options.every, options.max_fps);
+        }
+        status.options = StreamOptions { cache, ..options };
+        drop(status);
+        // A wait that has begun ends at another time now.
+        self.shared.wake();
+    }
+
+    /// Asks for the end without waiting for it; what was taken in is still answered.
     pub fn stop(&self) {
-        // Once: the room for events is counted.
-        if self.worker.as_ref().is_some_and(Worker::stop) {
-            // No room means that events are there to wake it.
-            let _full = self.events.try_send(Event::Wake);
+        if let Some(worker) = self.worker.lock().as_ref() {
+            worker.stop();
+            self.shared.wake();
+        }
+    }
+
+    /// Asks for the end without waiting for it; nobody wants what still waits.
+    pub fn discard(&self) {
+        self.shared.status.lock().discarded = true;
+        self.stop();
+        self.shared.pipeline.detector().forget(&self.shared.stream);
+    }
+
+    /// Waits for the end, which somebody has to have asked for.
+    pub fn join(&self) {
+        let worker = self.worker.lock().take();
+        if let Some(worker) = worker {
+            worker.join();
         }
     }
 }
@@ -227,26 +345,45 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.stop();
-        self.worker = None;
+        self.join();
     }
 }
 
 impl Shared {
-    fn set_state(&self, state: StreamState, error: Option<&str>) {
+    /// Makes the thread look at what has changed.
+    fn wake(&self) {
+        if !self.woken.swap(true, Ordering::AcqRel) {
+            // No room means that events are there to wake it.
+            let _full = self.events.try_send(Event::Wake);
+        }
+    }
+
+    fn set_state(&self, state: StreamState, reason: Option<&'static str>, error: Option<&str>) {
         let mut status = self.status.lock();
-        let before = status.state;
-        if before != state {
+        let same = status.state == state && error.is_none();
+        if same {
+            return;
+        }
+        if status.state != state {
             status.state = state;
             status.since = SystemTime::now();
         }
+        status.reason = reason;
         if let Some(error) = error {
             status.last_error = Some(error.to_owned());
         }
+        let change = StateChange {
+            stream: self.stream.clone(),
+            state,
+            since: status.since,
+            reason,
+            error: error.map(str::to_owned),
+            attempts: status.attempts,
+        };
         drop(status);
-        if before != state || error.is_some() {
-            let (stream, state, error) = (&self.stream.id, state.as_str(), error.unwrap_or_default());
-            tracing::info!(%stream, state, error, "stream");
-        }
+        let stream = &self.stream.id;
+        tracing::info!(%stream, state = state.as_str(), reason, error = change.error, "stream");
+        (self.changed)(change);
     }
 
     fn drop_one(&self, status: &mut Status, reason: DropReason) {
@@ -260,271 +397,6 @@ impl Shared {
         let mut status = self.status.lock();
         for _ in 0..status.pending {
             self.drop_one(&mut status, reason);
-        }
-    }
-}
-
-/// What the stream's thread has.
-struct Loop {
-    shared: Arc<Shared>,
-    pipeline: Arc<Pipeline>,
-    options: StreamOptions,
-    /// Frames under way at most.
-    room: u64,
-    open: OpenSource,
-    publish: Publish,
-    events: SyncSender<Event>,
-    inbox: Receiver<Event>,
-    /// Number of the frame whose outcome is next in order.
-    next: u64,
-    /// Outcomes that came before their turn.
-    early: BTreeMap<u64, Result<FrameResult, InferError>>,
-}
-
-impl Loop {
-    fn supervise(mut self, stop: &StopFlag) {
-        if catch_unwind(AssertUnwindSafe(|| self.run(stop))).is_err() {
-            self.shared.give_up(DropReason::Failed);
-            self.shared.set_state(StreamState::Failed, Some("the stream's worker failed in a way it should not"));
-        }
-    }
-
-    fn run(&mut self, stop: &StopFlag) {
-        let mut repeats = false;
-        let (last, error) = loop {
-            if stop.is_set() {
-                break (StreamState::Ended, None);
-            }
-            // A file that begins again is as well as it was.
-            if !repeats {
-                self.shared.set_state(StreamState::Connecting, None);
-                self.shared.status.lock().attempts += 1;
-                self.shared.metrics.connects.inc();
-            }
-            let before = self.shared.status.lock().received;
-            let began = Instant::now();
-            let outcome = self.play(stop);
-            if stop.is_set() {
-                break (StreamState::Ended, None);
-            }
-            let worked = self.shared.status.lock().received > before;
-            repeats = outcome.is_ok();
-            match self.after(outcome, worked, began.elapsed()) {
-                Next::Again(pause) => self.wait(pause, stop),
-                Next::Over(state, error) => break (state, error),
-            }
-        };
-        self.settle_rest();
-        self.shared.set_state(last, error.as_deref());
-    }
-
-    /// What is under way is still answered and counted.
-    fn settle_rest(&mut self) {
-        while self.next < self.shared.status.lock().submitted {
-            match self.inbox.recv_timeout(LOST) {
-                Ok(event) => self.handle(event),
-                Err(_nothing_more) => break,
-            }
-        }
-        self.shared.give_up(DropReason::Shutdown);
-    }
-
-    /// What to do once the source is over; `worked` when it gave frames, for `played`.
-    fn after(&self, outcome: Result<(), SourceError>, worked: bool, played: Duration) -> Next {
-        let error = match outcome {
-            // A file of a moment is not opened in a frenzy.
-            Ok(()) if self.options.repeat && worked => {
-                return Next::Again(self.options.backoff.initial.saturating_sub(played));
-            }
-            Ok(()) => return Next::Over(StreamState::Ended, None),
-            // What never gave a picture will give none next time either.
-            Err(error @ (SourceError::NotFound(_) | SourceError::Library(_) | SourceError::Undecodable(_)))
-                if !worked =>
-            {
-                return Next::Over(StreamState::Failed, Some(error.to_string()));
-            }
-            Err(error) => error,
-        };
-        self.shared.set_state(StreamState::Retrying, Some(&error.to_string()));
-        if matches!(error, SourceError::Unauthorized(_)) {
-            return Next::Again(self.options.unauthorized_pause);
-        }
-        let attempts = self.shared.status.lock().attempts;
-        let key = self.shared.stream.id.as_str().bytes().fold(0u64, |key, b| key.wrapping_mul(31) + u64::from(b));
-        Next::Again(self.options.backoff.pause(attempts.max(1), key))
-    }
-
-    /// Runs the source to its end, or to a stop.
-    fn play(&mut self, stop: &StopFlag) -> Result<(), SourceError> {
-        let source = (self.open)()?;
-        let sink = StreamSink {
-            shared: self.shared.clone(),
-            pipeline: self.pipeline.clone(),
-            options: self.options,
-            room: self.room,
-            events: self.events.clone(),
-            online: false,
-        };
-        // Dropped on the way out: the source's threads are gone then, and nothing more is submitted.
-        let _handle = source.start(Box::new(sink))?;
-        loop {
-            match self.inbox.recv_timeout(NOTICE) {
-                Ok(Event::Ended(outcome)) => return outcome,
-                Ok(event) => self.handle(event),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            }
-            if stop.is_set() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Lets a pause pass; results go on being published.
-    fn wait(&mut self, pause: Duration, stop: &StopFlag) {
-        let until = Instant::now() + pause;
-        while !stop.is_set() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            match self.inbox.recv_timeout(left.min(NOTICE)) {
-                Ok(event) => self.handle(event),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
-    }
-
-    fn handle(&mut self, event: Event) {
-        let Event::Settled(number, outcome) = event else { return };
-        self.early.insert(number, *outcome);
-        while let Some(outcome) = self.early.remove(&self.next) {
-            self.next += 1;
-            self.settle(outcome);
-        }
-    }
-
-    fn settle(&mut self, outcome: Result<FrameResult, InferError>) {
-        let mut status = self.shared.status.lock();
-        let (reason, error) = match outcome {
-            Ok(result) => {
-                status.pending -= 1;
-                status.inferred += 1;
-                status.rate_inferred.add(Instant::now());
-                status.latency.add(result.timing.total);
-                drop(status);
-                self.shared.metrics.inferred.inc();
-                self.shared.metrics.latency.observe(result.timing.total.as_secs_f64());
-                return (self.publish)(result);
-            }
-            Err(InferError::Superseded) => (DropReason::Superseded, None),
-            Err(InferError::QueueFull { .. }) => (DropReason::Overload, None),
-            Err(InferError::Shutdown { .. }) => (DropReason::Shutdown, None),
-            Err(error @ (InferError::EmptyCrop | InferError::Failed { .. } | InferError::Panicked { .. })) => {
-                (DropReason::Failed, Some(error.to_string()))
-            }
-        };
-        self.shared.drop_one(&mut status, reason);
-        let news = error.is_some() && status.last_error != error;
-        if news {
-            status.last_error.clone_from(&error);
-        }
-        drop(status);
-        if news {
-            tracing::warn!(stream = %self.shared.stream.id, error, "a frame has no result");
-        }
-    }
-}
-
-/// Hands each frame to the pipeline, on the source's thread.
-struct StreamSink {
-    shared: Arc<Shared>,
-    pipeline: Arc<Pipeline>,
-    options: StreamOptions,
-    room: u64,
-    events: SyncSender<Event>,
-    online: bool,
-}
-
-/// Tells the stream what became of a frame, exactly once: also when whoever had it panicked.
-struct Settler {
-    number: u64,
-    pipeline: Arc<Pipeline>,
-    events: SyncSender<Event>,
-    told: bool,
-}
-
-impl Settler {
-    fn tell(&mut self, outcome: Result<FrameResult, InferError>) {
-        self.told = true;
-        // A stream that is gone wants to know nothing; one that is there has room for each of its frames.
-        if let Err(TrySendError::Full(_)) = self.events.try_send(Event::Settled(self.number, Box::new(outcome))) {
-            tracing::error!("a stream had no room for the result of its own frame");
-        }
-    }
-}
-
-impl Drop for Settler {
-    fn drop(&mut self) {
-        if !self.told {
-            let model = self.pipeline.detector().spec().id.to_string();
-            self.tell(Err(InferError::Failed { model, reason: "the result was lost".to_owned() }));
-        }
-    }
-}
-
-impl StreamSink {
-    /// Counts a frame; its number within the stream, and, where it is to be looked at, its number among these.
-    fn admit(&self, now: Instant, size: Size) -> (u64, Option<u64>) {
-        let mut status = self.shared.status.lock();
-        let frame_id = status.received;
-        status.received += 1;
-        status.pending += 1;
-        self.shared.metrics.received.inc();
-        status.rate_in.add(now);
-        status.size = Some(size);
-        let reason = if !status.thinning.admits(now) {
-            DropReason::Skipped
-        } else if status.pending > self.room {
-            DropReason::Overload
-        } else {
-            let number = status.submitted;
-            status.submitted += 1;
-            return (frame_id, Some(number));
-        };
-        self.shared.drop_one(&mut status, reason);
-        (frame_id, None)
-    }
-}
-
-impl FrameSink for StreamSink {
-    fn frame(&mut self, mut frame: Frame) -> Flow {
-        let now = Instant::now();
-        if !self.online {
-            self.online = true;
-            let mut status = self.shared.status.lock();
-            status.attempts = 0;
-            status.last_error = None;
-            drop(status);
-            self.shared.set_state(StreamState::Online, None);
-        }
-        let (frame_id, number) = self.admit(now, frame.image.source_size());
-        let Some(number) = number else { return Flow::Continue };
-        // Numbers go on where the source was opened again.
-        frame.frame_id = frame_id;
-        frame.stream = self.shared.stream.clone();
-        let (pipeline, events) = (self.pipeline.clone(), self.events.clone());
-        let mut settler = Settler { number, pipeline, events, told: false };
-        let deliver: Deliver = Box::new(move |result| settler.tell(result));
-        let StreamOptions { keep, thresholds, .. } = self.options;
-        self.pipeline.submit_newest(Arc::new(frame), keep, thresholds, now, deliver);
-        Flow::Continue
-    }
-
-    fn end(&mut self, outcome: Result<(), SourceError>) {
-        if let Err(TrySendError::Full(_)) = self.events.try_send(Event::Ended(outcome)) {
-            tracing::error!("a stream had no room for the end of its own source");
         }
     }
 }

@@ -142,6 +142,14 @@ impl WorkerPool {
         }
     }
 
+    /// Gives a job to the next free thread; never waits.
+    ///
+    /// # Errors
+    /// When too many jobs wait already; the job is dropped then.
+    pub fn offer(&self, job: impl FnOnce() + Send + 'static) -> Result<(), PoolError> {
+        self.jobs().try_send(Box::new(job)).map_err(|_full| PoolError::Full)
+    }
+
     /// Gives a job to the next free thread and waits for what it computes, without blocking.
     ///
     /// # Errors
@@ -154,7 +162,7 @@ impl WorkerPool {
                 let _gone = sender.send(job());
             }
         };
-        self.jobs().try_send(Box::new(job)).map_err(|_full| PoolError::Full)?;
+        self.offer(job)?;
         receiver.await.map_err(|_panicked| PoolError::Panicked)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! This is the only crate that links GStreamer; everything it hands over is vocabulary of `vigia-core`. Read
 //! `address` (what can be opened), `ingest` (the pipeline and who runs it), `caps` and `planes` (how a decoder's buffer
-//! becomes an `Image` without a copy), `bus` (what a failure means), `record`.
+//! becomes an `Image` without a copy), `bus` (what a failure means), `record`, `cameras` (what a server is measured with).
 //!
 //! | type | what it is |
 //! | --- | --- |
@@ -17,6 +17,8 @@
 
 mod address;
 mod bus;
+#[cfg(feature = "cameras")]
+pub mod cameras;
 mod caps;
 mod elements;
 mod ingest;

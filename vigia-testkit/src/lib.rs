@@ -91,7 +91,8 @@ pub fn batcher_with(
 ) -> Batcher {
     let made = spec.clone();
     let factory: BackendFactory = Arc::new(move || Ok(ScriptedBackend::boxed(made.clone(), script.clone())));
-    let policy = BatchPolicy { max_batch: spec.max_batch, queue, linger: Duration::ZERO };
+    let ahead = instances * spec.max_batch + 2;
+    let policy = BatchPolicy { max_batch: spec.max_batch, queue, linger: Duration::ZERO, ahead };
     Batcher::start(spec, &factory, instances, policy, metrics).expect("threads")
 }
 

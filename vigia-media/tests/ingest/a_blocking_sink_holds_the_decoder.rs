@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 
 use vigia_core::frame::Frame;
-use vigia_core::source::{Flow, FrameSink, Source as _, SourceError};
+use vigia_core::source::{EncodedPicture, Flow, FrameSink, Source as _, SourceError};
 use vigia_media::IngestOptions;
 
 use crate::support::{LONG, open};
@@ -21,6 +21,14 @@ impl FrameSink for Gate {
         self.entered.fetch_add(1, Ordering::SeqCst);
         self.arrived.send(frame.frame_id).expect("the test listens");
         if self.permits.recv().is_ok() { Flow::Continue } else { Flow::Stop }
+    }
+
+    fn picture(&mut self, _: EncodedPicture) -> Flow {
+        Flow::Stop
+    }
+
+    fn trouble(&mut self, error: &SourceError) {
+        panic!("{error}");
     }
 
     fn end(&mut self, _: Result<(), SourceError>) {}

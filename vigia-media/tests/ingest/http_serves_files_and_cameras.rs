@@ -158,5 +158,5 @@ fn a_camera_that_falls_silent() {
     let options = IngestOptions { inactivity_timeout: Duration::from_millis(400), ..IngestOptions::default() };
     let (count, outcome) = read(&format!("http://127.0.0.1:{port}/clip.mov"), options, drop);
     assert!(count > 5 && count < 40, "{count}");
-    assert!(matches!(outcome, Err(SourceError::Unreachable(_))), "{outcome:?}");
+    assert!(matches!(outcome, Err(SourceError::Stalled(_))), "{outcome:?}");
 }

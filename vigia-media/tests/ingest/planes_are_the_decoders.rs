@@ -57,7 +57,7 @@ fn a_frame_that_is_kept_keeps_its_pixels() {
         .iter()
         .filter_map(|told| match told {
             crate::support::Told::Frame(frame) => Some(frame),
-            crate::support::Told::End(_) => None,
+            _ => None,
         })
         .collect();
     drop(handle);

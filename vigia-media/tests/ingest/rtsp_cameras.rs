@@ -56,7 +56,7 @@ fn shows_pictures(address: &str, transport: Transport) {
                 assert_eq!((frame.frame_id, frame.image.size()), (n, Size::new(160, 120)));
                 assert!(frame.captured_at.is_some());
             }
-            Told::End(outcome) => panic!("{address} over {transport:?}: {outcome:?}"),
+            other => panic!("{address} over {transport:?}: {other:?}"),
         }
     }
     drop(receiver);
@@ -99,9 +99,11 @@ fn a_camera_that_goes_away() {
     assert!(matches!(receiver.recv_timeout(LONG), Ok(Told::Frame(_))));
     drop(camera);
     let outcome = receiver.iter().find_map(|told| match told {
-        Told::Frame(_) => None,
         Told::End(outcome) => Some(outcome),
+        _ => None,
     });
-    assert!(matches!(outcome, Some(Err(SourceError::Unreachable(_)))), "{outcome:?}");
+    // Its last word may be that it goes, or none.
+    let gone = matches!(outcome, Some(Err(SourceError::Unreachable(_) | SourceError::Stalled(_))));
+    assert!(gone, "{outcome:?}");
     drop(handle);
 }

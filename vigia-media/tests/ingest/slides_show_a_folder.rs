@@ -46,7 +46,7 @@ fn frames(address: &str, pace: Pace, count: usize) -> Vec<Frame> {
     while frames.len() < count {
         match receiver.recv_timeout(LONG).expect("the source says something") {
             Told::Frame(frame) => frames.push(frame),
-            Told::End(outcome) => panic!("{address} ended after {} frames: {outcome:?}", frames.len()),
+            other => panic!("{address}: {other:?} after {} frames", frames.len()),
         }
     }
     drop(receiver);

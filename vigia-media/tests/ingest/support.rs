@@ -16,6 +16,7 @@ use vigia_media::{IngestOptions, MediaSource};
 pub(crate) const LONG: Duration = Duration::from_mins(1);
 
 /// What a sink was told.
+#[derive(Debug)]
 pub(crate) enum Told {
     Frame(Frame),
     Picture(EncodedPicture),
@@ -76,6 +77,7 @@ pub(crate) fn read(
                 count += 1;
                 look(frame);
             }
+            Told::Picture(_) | Told::Trouble(_) => panic!("{address} does not listen"),
             Told::End(outcome) => {
                 drop(handle);
                 assert!(receiver.recv().is_err(), "the end comes last and once");

@@ -1,0 +1,255 @@
+//! How frames come in: from a source's thread, or from whoever pushes them.
+
+use std::sync::Arc;
+use std::sync::mpsc::TrySendError;
+use std::time::Instant;
+
+use vigia_core::admission::DropReason;
+use vigia_core::backend::InferError;
+use vigia_core::batching::Live;
+use vigia_core::detection::Thresholds;
+use vigia_core::frame::Frame;
+use vigia_core::geometry::Size;
+use vigia_core::result::FrameResult;
+use vigia_core::source::{EncodedPicture, Flow, FrameSink, SourceError};
+use vigia_core::stream::StreamState;
+
+use super::run::Event;
+use super::{Shared, Status, Waiter};
+use crate::batcher::{Encoded, Picture};
+use crate::memory::Charge;
+use crate::metrics::StreamMetrics;
+use crate::pipeline::Deliver;
+
+/// Why a pushed frame was not taken. It is not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The stream takes no more.
+    #[error("the stream has ended")]
+    Ended,
+    /// Ids grow from frame to frame.
+    #[error("the frame's id is not above the last one, {last}")]
+    NotAbove {
+        /// The last one.
+        last: u64,
+    },
+}
+
+/// What is known of a frame when it comes.
+struct Arrival {
+    frame_id: Option<u64>,
+    size: Option<Size>,
+    bytes: u64,
+    now: Instant,
+}
+
+/// A frame that was counted.
+enum Admitted {
+    /// It is to be looked at.
+    Yes { frame_id: u64, number: u64, live: Live, thresholds: Thresholds, cached: Cached },
+    /// It is not, and was counted so.
+    No(u64, DropReason),
+}
+
+/// A frame in the cache: dropping it takes it out of the figures.
+struct Cached {
+    metrics: StreamMetrics,
+    charge: Charge,
+}
+
+impl Cached {
+    fn new(metrics: &StreamMetrics, charge: Charge) -> Self {
+        metrics.cached_frames.inc();
+        metrics.cached_bytes.inc_by(signed(charge.bytes()));
+        Self { metrics: metrics.clone(), charge }
+    }
+}
+
+impl Drop for Cached {
+    fn drop(&mut self) {
+        self.metrics.cached_frames.dec();
+        self.metrics.cached_bytes.dec_by(signed(self.charge.bytes()));
+    }
+}
+
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+impl Shared {
+    /// Counts a frame and decides whether it is to be looked at.
+    fn admit(&self, arrival: &Arrival) -> Result<Admitted, Refused> {
+        let mut status = self.status.lock();
+        let came_online = self.came(&mut status, arrival)?;
+        let admitted = self.decide(&mut status, arrival);
+        drop(status);
+        if came_online {
+            self.set_state(StreamState::Online, None, None);
+        }
+        Ok(admitted)
+    }
+
+    /// Counts it in; says whether it is the first one since the stream was not online.
+    fn came(&self, status: &mut Status, arrival: &Arrival) -> Result<bool, Refused> {
+        if status.closed {
+            return Err(Refused::Ended);
+        }
+        if let (Some(id), Some(last)) = (arrival.frame_id, status.next_id.checked_sub(1))
+            && id <= last
+        {
+            return Err(Refused::NotAbove { last });
+        }
+        status.received += 1;
+        status.pending += 1;
+        self.metrics.received.inc();
+        status.rate_in.add(arrival.now);
+        status.last_frame = arrival.now;
+        status.size = arrival.size.or(status.size);
+        if status.state == StreamState::Online {
+            return Ok(false);
+        }
+        status.attempts = 0;
+        status.last_error = None;
+        Ok(true)
+    }
+
+    fn decide(&self, status: &mut Status, arrival: &Arrival) -> Admitted {
+        let frame_id = arrival.frame_id.unwrap_or(status.next_id);
+        status.next_id = frame_id.saturating_add(1);
+        let options = status.options;
+        let reason = if !status.thinning.admits(arrival.now) {
+            DropReason::Skipped
+        } else if status.pending > self.room {
+            DropReason::Overload
+        } else if let Some(charge) = self.means.budget.take(arrival.bytes) {
+            let number = status.submitted;
+            status.submitted += 1;
+            let live = Live { cache: options.cache, offered: arrival.now, latency: options.latency };
+            let cached = Cached::new(&self.metrics, charge);
+            return Admitted::Yes { frame_id, number, live, thresholds: options.thresholds, cached };
+        } else {
+            DropReason::Overload
+        };
+        self.drop_one(status, reason);
+        Admitted::No(frame_id, reason)
+    }
+
+    /// Takes a picture in that is still encoded; its id.
+    pub(super) fn take_picture(
+        self: &Arc<Self>,
+        picture: EncodedPicture,
+        waiter: Option<Waiter>,
+    ) -> Result<u64, Refused> {
+        let EncodedPicture { frame_id, captured_at, bytes } = picture;
+        let now = Instant::now();
+        let arrival = Arrival { frame_id, size: None, bytes: bytes.len() as u64, now };
+        let (frame_id, number, live, thresholds, cached) = match self.admit(&arrival)? {
+            Admitted::Yes { frame_id, number, live, thresholds, cached } => {
+                (frame_id, number, live, thresholds, cached)
+            }
+            Admitted::No(frame_id, reason) => {
+                if let Some(waiter) = waiter {
+                    waiter(Err(InferError::Dropped(reason)));
+                }
+                return Ok(frame_id);
+            }
+        };
+        let (shared, stream) = (self.clone(), self.stream.clone());
+        let decode = Box::new(move || {
+            let started = Instant::now();
+            let image = (shared.means.decode)(&bytes)?;
+            shared.status.lock().size = Some(image.source_size());
+            let (captured_at, decode) = (Some(captured_at), Some(started.elapsed()));
+            Ok(Frame { stream, frame_id, captured_at, pts: None, image, decode })
+        });
+        let picture = Encoded { owner: self.stream.clone(), pool: self.means.pool.clone(), decode };
+        let deliver = self.deliver(number, waiter);
+        self.pipeline.submit_live(Picture::Encoded(picture), thresholds, live, Box::new(cached), deliver);
+        Ok(frame_id)
+    }
+
+    fn take_frame(self: &Arc<Self>, mut frame: Frame) -> Flow {
+        let now = Instant::now();
+        let image = &frame.image;
+        let bytes = (0..image.format().planes()).map(|plane| image.plane(plane).0.len() as u64).sum();
+        let arrival = Arrival { frame_id: None, size: Some(image.source_size()), bytes, now };
+        match self.admit(&arrival) {
+            Ok(Admitted::Yes { frame_id, number, live, thresholds, cached }) => {
+                // Numbers go on where the source was opened again.
+                frame.frame_id = frame_id;
+                frame.stream = self.stream.clone();
+                let deliver = self.deliver(number, None);
+                let picture = Picture::Frame(Arc::new(frame));
+                self.pipeline.submit_live(picture, thresholds, live, Box::new(cached), deliver);
+                Flow::Continue
+            }
+            Ok(Admitted::No(..)) => Flow::Continue,
+            Err(_ended) => Flow::Stop,
+        }
+    }
+
+    fn deliver(self: &Arc<Self>, number: u64, waiter: Option<Waiter>) -> Deliver {
+        let mut settler = Settler { number, shared: self.clone(), waiter, told: false };
+        Box::new(move |result| settler.tell(result))
+    }
+}
+
+/// Tells the stream what became of a frame, exactly once: also when whoever had it panicked.
+struct Settler {
+    number: u64,
+    shared: Arc<Shared>,
+    waiter: Option<Waiter>,
+    told: bool,
+}
+
+impl Settler {
+    fn tell(&mut self, outcome: Result<FrameResult, InferError>) {
+        self.told = true;
+        let event = Event::Settled(self.number, outcome.map(Arc::new), self.waiter.take());
+        // A stream that is gone wants to know nothing; one that is there has room for each of its frames.
+        if let Err(TrySendError::Full(_)) = self.shared.events.try_send(event) {
+            tracing::error!("a stream had no room for the result of its own frame");
+        }
+    }
+}
+
+impl Drop for Settler {
+    fn drop(&mut self) {
+        if !self.told {
+            let model = self.shared.pipeline.detector().spec().id.to_string();
+            self.tell(Err(InferError::Failed { model, reason: "the result was lost".to_owned() }));
+        }
+    }
+}
+
+/// Takes what a source hands over, on the source's thread.
+pub(super) struct StreamSink(pub(super) Arc<Shared>);
+
+impl FrameSink for StreamSink {
+    fn frame(&mut self, frame: Frame) -> Flow {
+        self.0.take_frame(frame)
+    }
+
+    fn picture(&mut self, picture: EncodedPicture) -> Flow {
+        match self.0.take_picture(picture, None) {
+            Ok(_id) => Flow::Continue,
+            Err(Refused::Ended) => Flow::Stop,
+            Err(refused @ Refused::NotAbove { .. }) => {
+                // A sender that begins again counts on from where the stream is.
+                self.trouble(&SourceError::Undecodable(format!("a picture was left out: {refused}")));
+                Flow::Continue
+            }
+        }
+    }
+
+    fn trouble(&mut self, error: &SourceError) {
+        tracing::warn!(stream = %self.0.stream.id, %error, "the source goes on");
+        self.0.status.lock().last_error = Some(error.to_string());
+    }
+
+    fn end(&mut self, outcome: Result<(), SourceError>) {
+        if let Err(TrySendError::Full(_)) = self.0.events.try_send(Event::Ended(outcome)) {
+            tracing::error!("a stream had no room for the end of its own source");
+        }
+    }
+}

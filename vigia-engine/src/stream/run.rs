@@ -1,0 +1,297 @@
+//! A stream's thread: opens the source, watches the time, settles frames in their order, ends.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use vigia_core::admission::DropReason;
+use vigia_core::backend::InferError;
+use vigia_core::result::FrameResult;
+use vigia_core::source::SourceError;
+use vigia_core::stream::StreamState;
+
+use super::intake::StreamSink;
+use super::{Feed, OpenSource, Outcome, Shared, Waiter};
+use crate::worker::StopFlag;
+
+/// What the stream's thread is told.
+pub(super) enum Event {
+    /// What became of the frame of this number, and who waits for it.
+    Settled(u64, Outcome, Option<Waiter>),
+    /// The source is over.
+    Ended(Result<(), SourceError>),
+    /// Look at the stop flag, and at the time.
+    Wake,
+}
+
+/// What comes after a source.
+enum Next {
+    /// It is opened again, after a pause.
+    Again(Duration),
+    /// Nothing; the stream stays in this state, with what went wrong.
+    Over(StreamState, Option<(&'static str, String)>),
+}
+
+/// How long nothing may be heard of frames under way before they are given up at the end; every one of them is answered, so
+/// this is for our own mistakes.
+const LOST: Duration = Duration::from_secs(30);
+
+/// What the stream's thread has.
+pub(super) struct Loop {
+    shared: Arc<Shared>,
+    feed: Feed,
+    publish: Box<dyn FnMut(Arc<FrameResult>) + Send>,
+    inbox: Receiver<Event>,
+    /// Number of the frame whose outcome is next in order.
+    next: u64,
+    /// Outcomes that came before their turn.
+    early: BTreeMap<u64, (Outcome, Option<Waiter>)>,
+}
+
+impl Loop {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        feed: Feed,
+        publish: Box<dyn FnMut(Arc<FrameResult>) + Send>,
+        inbox: Receiver<Event>,
+    ) -> Self {
+        Self { shared, feed, publish, inbox, next: 0, early: BTreeMap::new() }
+    }
+
+    pub(super) fn supervise(mut self, stop: &StopFlag, gone: Box<dyn FnOnce() + Send>) {
+        if catch_unwind(AssertUnwindSafe(|| self.run(stop))).is_err() {
+            self.shared.status.lock().closed = true;
+            self.shared.metrics.panics.inc();
+            self.shared.give_up(DropReason::Failed);
+            let error = "the stream's worker failed in a way it should not";
+            self.shared.set_state(StreamState::Failed, Some("panicked"), Some(error));
+        }
+        let lingers = !matches!(self.feed, Feed::Pulled(_));
+        // Whoever listens to the results learns of the end now, not when the stream leaves the dictionary.
+        drop(self.publish);
+        let linger = self.shared.status.lock().options.linger;
+        if lingers && !stop.wait_for(linger) {
+            gone();
+        }
+    }
+
+    fn run(&mut self, stop: &StopFlag) {
+        let (last, error) = match std::mem::replace(&mut self.feed, Feed::Pushed) {
+            Feed::Pulled(mut open) => {
+                let last = self.pull(&mut open, stop);
+                self.feed = Feed::Pulled(open);
+                last
+            }
+            Feed::Listening(mut open) => self.listen(&mut open, stop),
+            Feed::Pushed => self.wait_for_frames(stop),
+        };
+        self.shared.status.lock().closed = true;
+        self.settle_rest();
+        let (reason, error) = error.unzip();
+        self.shared.set_state(last, reason, error.as_deref());
+    }
+
+    /// A source that is opened again when it breaks off.
+    fn pull(&mut self, open: &mut OpenSource, stop: &StopFlag) -> (StreamState, Option<(&'static str, String)>) {
+        let mut repeats = false;
+        loop {
+            if stop.is_set() {
+                return (StreamState::Ended, None);
+            }
+            // A file that begins again is as well as it was.
+            if !repeats {
+                self.shared.status.lock().attempts += 1;
+                self.shared.metrics.connects.inc();
+                self.shared.set_state(StreamState::Connecting, None, None);
+            }
+            let before = self.shared.status.lock().received;
+            let began = Instant::now();
+            let outcome = self.play(open, stop);
+            if stop.is_set() {
+                return (StreamState::Ended, None);
+            }
+            let worked = self.shared.status.lock().received > before;
+            repeats = outcome.is_ok();
+            match self.after(outcome, worked, began.elapsed()) {
+                Next::Again(pause) => self.pause(pause, stop),
+                Next::Over(state, error) => return (state, error),
+            }
+        }
+    }
+
+    /// What to do once the source is over; `worked` when it gave frames, for `played`.
+    fn after(&self, outcome: Result<(), SourceError>, worked: bool, played: Duration) -> Next {
+        let options = self.shared.status.lock().options;
+        let error = match outcome {
+            // A file of a moment is not opened in a frenzy.
+            Ok(()) if options.repeat && worked => {
+                return Next::Again(options.backoff.initial.saturating_sub(played));
+            }
+            Ok(()) => return Next::Over(StreamState::Ended, None),
+            // What never gave a picture will give none next time either.
+            Err(error @ (SourceError::NotFound(_) | SourceError::Library(_) | SourceError::Undecodable(_)))
+                if !worked =>
+            {
+                return Next::Over(StreamState::Failed, Some((error.reason(), error.to_string())));
+            }
+            Err(error) => error,
+        };
+        let (reason, text) = (Some(error.reason()), error.to_string());
+        if matches!(error, SourceError::Stalled(_)) {
+            self.shared.set_state(StreamState::Stalled, reason, Some(&text));
+        }
+        self.shared.set_state(StreamState::Retrying, reason, Some(&text));
+        if matches!(error, SourceError::Unauthorized(_)) {
+            return Next::Again(options.unauthorized_pause);
+        }
+        let attempts = self.shared.status.lock().attempts;
+        let key = self.shared.stream.id.as_str().bytes().fold(0u64, |key, b| key.wrapping_mul(31) + u64::from(b));
+        Next::Again(options.backoff.pause(attempts.max(1), key))
+    }
+
+    /// Runs the source to its end, or to a stop.
+    fn play(&mut self, open: &mut OpenSource, stop: &StopFlag) -> Result<(), SourceError> {
+        let source = open()?;
+        // Dropped on the way out: the source's threads are gone then, and nothing more is submitted.
+        let _handle = source.start(Box::new(StreamSink(self.shared.clone())))?;
+        while !stop.is_set() {
+            match self.inbox.recv() {
+                Ok(Event::Ended(outcome)) => return outcome,
+                Ok(event) => self.handle(event),
+                Err(_nobody_left) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// A source that waits for somebody to connect.
+    fn listen(&mut self, open: &mut OpenSource, stop: &StopFlag) -> (StreamState, Option<(&'static str, String)>) {
+        self.shared.metrics.connects.inc();
+        let started = open().and_then(|source| source.start(Box::new(StreamSink(self.shared.clone()))));
+        match started {
+            Ok(_handle) => self.wait_for_frames(stop),
+            Err(error) => (StreamState::Failed, Some((error.reason(), error.to_string()))),
+        }
+    }
+
+    /// Settles frames until none has come for too long, or to a stop, or the end of a source that listens.
+    fn wait_for_frames(&mut self, stop: &StopFlag) -> (StreamState, Option<(&'static str, String)>) {
+        while !stop.is_set() {
+            let status = self.shared.status.lock();
+            let (timeout, last, came) = (status.options.timeout, status.last_frame, status.received > 0);
+            drop(status);
+            let left = (last + timeout).saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let error = format!("no frame for {timeout:?}");
+                if came {
+                    self.shared.set_state(StreamState::Stalled, Some("stalled"), Some(&error));
+                }
+                return (StreamState::Ended, Some(("timeout", error)));
+            }
+            match self.inbox.recv_timeout(left) {
+                Ok(Event::Ended(Ok(()))) => return (StreamState::Ended, None),
+                Ok(Event::Ended(Err(error))) => {
+                    return (StreamState::Failed, Some((error.reason(), error.to_string())));
+                }
+                Ok(event) => self.handle(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        (StreamState::Ended, None)
+    }
+
+    /// Lets a pause pass; results go on being published.
+    fn pause(&mut self, pause: Duration, stop: &StopFlag) {
+        let until = Instant::now() + pause;
+        while !stop.is_set() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            match self.inbox.recv_timeout(left) {
+                Ok(event) => self.handle(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// What is under way is still answered and counted.
+    fn settle_rest(&mut self) {
+        loop {
+            let status = self.shared.status.lock();
+            let (open, discarded) = (self.next < status.submitted, status.discarded);
+            drop(status);
+            if !open {
+                break;
+            }
+            if discarded {
+                // Again: a frame may have come between the first time and the end of the source.
+                self.shared.pipeline.detector().forget(&self.shared.stream);
+            }
+            match self.inbox.recv_timeout(LOST) {
+                Ok(event) => self.handle(event),
+                Err(_nothing_more) => break,
+            }
+        }
+        self.shared.give_up(DropReason::Shutdown);
+    }
+
+    fn handle(&mut self, event: Event) {
+        let Event::Settled(number, outcome, waiter) = event else {
+            // Whoever called looks at the stop flag and the time next.
+            self.shared.woken.store(false, Ordering::Release);
+            return;
+        };
+        self.early.insert(number, (outcome, waiter));
+        while let Some((outcome, waiter)) = self.early.remove(&self.next) {
+            self.next += 1;
+            self.settle(&outcome);
+            if let Ok(result) = &outcome {
+                (self.publish)(result.clone());
+            }
+            if let Some(waiter) = waiter {
+                waiter(outcome);
+            }
+        }
+    }
+
+    /// Counts what became of a frame.
+    fn settle(&self, outcome: &Outcome) {
+        let mut status = self.shared.status.lock();
+        let (reason, error) = match outcome {
+            Ok(result) => {
+                status.pending -= 1;
+                status.inferred += 1;
+                status.rate_inferred.add(Instant::now());
+                status.latency.add(result.timing.total);
+                drop(status);
+                self.shared.metrics.inferred.inc();
+                self.shared.metrics.latency.observe(result.timing.total.as_secs_f64());
+                return;
+            }
+            Err(InferError::Dropped(reason)) => (*reason, None),
+            Err(InferError::QueueFull { .. }) => (DropReason::Overload, None),
+            Err(InferError::Shutdown { .. }) => (DropReason::Shutdown, None),
+            Err(
+                error @ (InferError::EmptyCrop
+                | InferError::Unusable { .. }
+                | InferError::Failed { .. }
+                | InferError::Panicked { .. }),
+            ) => (DropReason::Failed, Some(error.to_string())),
+        };
+        self.shared.drop_one(&mut status, reason);
+        let news = error.is_some() && status.last_error != error;
+        if news {
+            status.last_error.clone_from(&error);
+        }
+        drop(status);
+        if news {
+            tracing::warn!(stream = %self.shared.stream.id, error, "a frame has no result");
+        }
+    }
+}
