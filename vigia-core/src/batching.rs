@@ -146,8 +146,8 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
     }
 
     /// Puts a lane where its first request says, or takes it out of the order where nothing waits.
-    fn place(&mut self, owner: &K) {
-        let Some(lane) = self.by_owner.get_mut(owner) else { return };
+    fn place(&mut self, owner: K) {
+        let Some(lane) = self.by_owner.get_mut(&owner) else { return };
         if let Some(place) = lane.place.take() {
             self.order.remove(&place);
         }
@@ -155,7 +155,7 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
             self.serial += 1;
             let place = (lane.round, first.urgency(), self.serial);
             lane.place = Some(place);
-            self.order.insert(place, owner.clone());
+            self.order.insert(place, owner);
         }
     }
 
@@ -168,7 +168,7 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
         let lane = lane.or_insert_with(|| Lane { place: None, round: next, waiting: VecDeque::new() });
         lane.waiting.push_back(waiting);
         if lane.place.is_none() {
-            self.place(&owner);
+            self.place(owner);
         }
     }
 
@@ -183,7 +183,7 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
     /// Takes the oldest of a lane out, for a newer one to come.
     fn displace(&mut self, owner: &K) -> Option<Picked<T>> {
         let oldest = self.by_owner.get_mut(owner)?.waiting.pop_front()?;
-        self.place(owner);
+        self.place(owner.clone());
         Some(self.taken(oldest))
     }
 
@@ -195,7 +195,7 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
             let lane = self.by_owner.get_mut(&owner);
             let is_stale = |lane: &Lane<T>| lane.waiting.front().is_some_and(|w| w.is_stale(now, expected));
             let Some(first) = lane.filter(|lane| is_stale(lane)).and_then(|lane| lane.waiting.pop_front()) else { return };
-            self.place(&owner);
+            self.place(owner);
             stale.push(self.taken(first).item);
         }
     }
@@ -220,7 +220,7 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
             self.order.remove(&place);
             self.by_owner.remove(&owner);
         } else {
-            self.place(&owner);
+            self.place(owner);
         }
         Some(self.taken(first))
     }

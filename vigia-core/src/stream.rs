@@ -18,6 +18,11 @@ pub enum StreamState {
 }
 
 impl StreamState {
+    /// True where nothing more will come.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Ended | Self::Failed)
+    }
+
     /// The name in answers.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -228,16 +228,13 @@ impl Batcher {
         let now = Instant::now();
         let mut state = self.shared.state.lock();
         let put = put(&mut state.queue, now);
-        let mut jobs = Vec::new();
+        self.shared.metrics.waiting(state.queue.len());
         if form == Form::Encoded {
             // Not for a thread with an instance to do: all of these may be busy.
-            while let BatchDecision::Prepare(picked) = state.queue.poll(now, 0) {
-                jobs.push(picked);
-            }
+            prepare_ahead(&self.shared, state, now);
+        } else {
+            drop(state);
         }
-        self.shared.metrics.waiting(state.queue.len());
-        drop(state);
-        jobs.into_iter().for_each(|picked| prepare(&self.shared, picked));
         self.shared.changed.notify_one();
         put
     }
@@ -266,27 +263,48 @@ impl fmt::Debug for Batcher {
     }
 }
 
+/// Has decoded what is to be decoded ahead of the slots.
+fn prepare_ahead(shared: &Arc<Shared>, mut state: MutexGuard<'_, State>, now: Instant) {
+    let mut jobs = Vec::new();
+    while let BatchDecision::Prepare(picked) = state.queue.poll(now, 0) {
+        jobs.push(picked);
+    }
+    let stale = state.queue.take_stale();
+    drop(state);
+    shared.refuse_stale(stale);
+    for picked in jobs {
+        prepare(shared, picked);
+    }
+}
+
 /// Has a picture decoded.
 fn prepare(shared: &Arc<Shared>, picked: Picked<Job>) {
     let Picked { queued_at, is_live, item: Job { picture, roi, thresholds, held, reply } } = picked;
     drop(held);
-    let mut preparation = Preparation { shared: shared.clone(), queued_at, is_live, roi, thresholds, reply: Some(reply) };
+    let shared = shared.clone();
+    let mut preparation =
+        Preparation { shared, queued_at, is_live, roi, thresholds, began: false, reply: Some(reply) };
     match picture {
         Picture::Frame(frame) => preparation.done(Ok(frame)),
         Picture::Encoded(Encoded { owner: _, pool, decode }) => {
             // A pool that is full drops the preparation, and that answers.
-            let _full = pool.offer(move || preparation.done(decode().map(Arc::new)));
+            let _full = pool.offer(move || {
+                preparation.began = true;
+                preparation.done(decode().map(Arc::new));
+            });
         }
     }
 }
 
-/// A picture that is being decoded. Dropping it answers whoever waits: the decoder panicked, or there was none.
+/// A picture that is being decoded. Dropping it answers whoever waits: the decoder panicked, or had no room.
 struct Preparation {
     shared: Arc<Shared>,
     queued_at: Instant,
     is_live: bool,
     roi: Option<BBox>,
     thresholds: Thresholds,
+    /// A decoder has it.
+    began: bool,
     reply: Option<Reply>,
 }
 
@@ -302,7 +320,14 @@ impl Preparation {
                 shared.changed.notify_one();
             }
             Err(error) => {
-                shared.state.lock().queue.spoilt(is_live);
+                let mut state = shared.state.lock();
+                state.queue.spoilt(is_live);
+                // There is room for the next one; but not in a pool that is full.
+                if self.began {
+                    prepare_ahead(&shared, state, Instant::now());
+                } else {
+                    drop(state);
+                }
                 shared.changed.notify_one();
                 shared.answer(reply, error);
             }
@@ -313,7 +338,11 @@ impl Preparation {
 impl Drop for Preparation {
     fn drop(&mut self) {
         if self.reply.is_some() {
-            self.done(Err(InferError::Panicked { model: self.shared.model.to_string() }));
+            let model = self.shared.model.to_string();
+            let waiting = || self.shared.state.lock().queue.counted();
+            let error =
+                if self.began { InferError::Panicked { model } } else { InferError::QueueFull { model, waiting: waiting() } };
+            self.done(Err(error));
         }
     }
 }
@@ -374,20 +403,21 @@ fn next_batch(shared: &Arc<Shared>, took: Option<Duration>) -> Option<Vec<Picked
         let decision = state.queue.poll(now, idle);
         let stale = state.queue.take_stale();
         if !stale.is_empty() {
-            MutexGuard::unlocked(&mut state, || {
-                stale.into_iter().for_each(|job| shared.refuse(job, InferError::Dropped(DropReason::Stale)));
-            });
+            MutexGuard::unlocked(&mut state, || shared.refuse_stale(stale));
         }
         match decision {
             BatchDecision::Run(mut picks) => {
                 state.idle -= 1;
                 shared.metrics.waiting(state.queue.len());
                 let more = !state.queue.is_empty() && state.idle > 0;
-                drop(state);
+                // What is decoded while these run is there for the next batch.
+                prepare_ahead(shared, state, now);
                 if more {
                     shared.changed.notify_one();
                 }
-                picks.iter_mut().for_each(|picked| picked.item.held = None);
+                for picked in &mut picks {
+                    picked.item.held = None;
+                }
                 return Some(picks);
             }
             BatchDecision::Prepare(picked) => MutexGuard::unlocked(&mut state, || prepare(shared, picked)),
@@ -471,6 +501,12 @@ impl Shared {
         let Job { picture, roi: _, thresholds: _, held, reply } = job;
         drop((picture, held));
         self.answer(reply, error);
+    }
+
+    fn refuse_stale(&self, stale: Vec<Job>) {
+        for job in stale {
+            self.refuse(job, InferError::Dropped(DropReason::Stale));
+        }
     }
 
     fn answer(&self, reply: Reply, error: InferError) {

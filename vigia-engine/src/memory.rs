@@ -29,7 +29,7 @@ impl Budget {
     /// Takes bytes; `None` when there are not so many left. Never waits.
     pub fn take(&self, bytes: u64) -> Option<Charge> {
         let account = self.0.clone();
-        account.take(bytes).then_some(Charge { account, bytes })
+        account.take(bytes).then(|| Charge { account, bytes })
     }
 
     /// Bytes that are taken now.

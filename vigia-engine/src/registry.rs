@@ -165,7 +165,9 @@ impl<S: Entry> Registry<S> {
         state.closing = true;
         let all: Vec<_> = state.streams.values().filter_map(|(_, entry)| entry.clone()).collect();
         drop(state);
-        all.iter().for_each(|entry| entry.stop());
+        for entry in all {
+            entry.stop();
+        }
     }
 }
 
@@ -176,7 +178,7 @@ impl<S: Entry> Reservation<'_, S> {
     }
 
     /// Puts the stream in.
-    pub fn fill(mut self, entry: Arc<S>) {
+    pub fn fill(mut self, entry: &Arc<S>) {
         self.filled = true;
         let mut state = self.registry.shared.state.lock();
         let closing = state.closing;

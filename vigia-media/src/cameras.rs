@@ -33,6 +33,12 @@ const QUEUE: u32 = 60;
 /// How soon a stop is noticed.
 const NOTICE: Duration = Duration::from_millis(50);
 
+/// The version of GStreamer that runs, as in `1.22.0`.
+pub fn version() -> String {
+    let (major, minor, micro, _nano) = gst::version();
+    format!("{major}.{minor}.{micro}")
+}
+
 /// What the cameras are to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CameraOptions {

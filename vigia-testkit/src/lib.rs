@@ -1,6 +1,9 @@
-//! What tests are made of: frames without a decoder, models without an engine, [`damaged`] pictures.
+//! What tests are made of: frames without a decoder, models without an engine, [`live`] streams, [`damaged`] pictures.
 
 pub mod damaged;
+pub mod live;
+
+pub use live::PushedSource;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -14,18 +17,36 @@ use vigia_core::geometry::{BBox, Point, Size};
 use vigia_core::id::{ModelId, StreamId, StreamRef};
 use vigia_core::landmarks::Landmarks;
 use vigia_core::model::{Channels, Family, Fit, InputSpec, ModelSpec, Scaling};
-use vigia_core::source::{FrameSink, Source, SourceError, SourceHandle};
-use vigia_engine::batcher::{BackendFactory, Batcher};
+use vigia_engine::batcher::{BackendFactory, Batcher, Decode, Encoded, Picture};
 use vigia_engine::metrics::ModelMetrics;
-use vigia_engine::stream::OpenSource;
+use vigia_engine::worker::WorkerPool;
+
+/// Grey pixels, 64 × 48.
+pub fn image() -> Image {
+    let size = Size::new(64, 48);
+    let pixels = Arc::new(vec![114; 64 * 48]);
+    Image::new(PixelFormat::Gray, size, [64, 0, 0], Colour::default(), pixels).expect("long enough")
+}
+
+/// The first life of a stream.
+pub fn stream_ref(stream: &str) -> StreamRef {
+    StreamRef { id: StreamId::new(stream), generation: 0 }
+}
 
 /// A grey 64 × 48 frame of a stream.
 pub fn frame(stream: &str, frame_id: u64) -> Arc<Frame> {
-    let size = Size::new(64, 48);
-    let pixels = Arc::new(vec![114; 64 * 48]);
-    let image = Image::new(PixelFormat::Gray, size, [64, 0, 0], Colour::default(), pixels).expect("long enough");
-    let stream = StreamRef { id: StreamId::new(stream), generation: 0 };
-    Arc::new(Frame { stream, frame_id, captured_at: None, pts: None, image, decode: None })
+    let stream = stream_ref(stream);
+    Arc::new(Frame { stream, frame_id, captured_at: None, pts: None, image: image(), decode: None })
+}
+
+/// A picture of a stream that `decode` decodes on `pool` when its turn has come.
+pub fn encoded(
+    stream: &str,
+    pool: &Arc<WorkerPool>,
+    decode: impl FnOnce() -> Result<Frame, InferError> + Send + 'static,
+) -> Picture {
+    let decode: Decode = Box::new(decode);
+    Picture::Encoded(Encoded { owner: stream_ref(stream), pool: pool.clone(), decode })
 }
 
 /// A model that takes batches of up to `max_batch` and is otherwise of no family in particular.
@@ -154,27 +175,5 @@ impl Gate {
     /// Lets one batch through.
     pub fn open(&self) {
         self.open.send(()).expect("the backend lives");
-    }
-}
-
-/// A source whose frames a test pushes: each opening of it gives the test the other end.
-pub struct PushedSource(SyncSender<Box<dyn FrameSink>>);
-
-struct Pushed;
-impl SourceHandle for Pushed {}
-
-impl PushedSource {
-    /// A way to open the source again and again, and where the sinks of its openings arrive.
-    pub fn opener() -> (OpenSource, Receiver<Box<dyn FrameSink>>) {
-        let (sender, sinks) = sync_channel(8);
-        (Box::new(move || Ok(Box::new(Self(sender.clone())))), sinks)
-    }
-}
-
-impl Source for PushedSource {
-    fn start(self: Box<Self>, sink: Box<dyn FrameSink>) -> Result<Box<dyn SourceHandle>, SourceError> {
-        // A test that is over needs no sink.
-        let _gone = self.0.try_send(sink);
-        Ok(Box::new(Pushed))
     }
 }

@@ -104,6 +104,17 @@ impl PictureDecoder {
         Self { limits, buffers: BufferPool::new(), handles: jpeg::Handles::default() }
     }
 
+    /// Refuses what is too long, or is no picture by its first bytes; looks no further.
+    ///
+    /// # Errors
+    /// What it is instead.
+    pub fn check(&self, bytes: &[u8]) -> Result<(), PictureError> {
+        if bytes.len() as u64 > self.limits.bytes {
+            return Err(PictureError::TooLarge { bytes: bytes.len() as u64, limit: self.limits.bytes });
+        }
+        sniff::format(bytes).map(drop)
+    }
+
     /// Decodes one picture, upright. With `cover`, a JPEG may be decoded at 1/2, 1/4 or 1/8; without, at full size.
     pub fn decode(&self, bytes: &[u8], cover: Option<Cover>) -> Result<Image, PictureError> {
         if bytes.len() as u64 > self.limits.bytes {

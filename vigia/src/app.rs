@@ -2,35 +2,37 @@
 //! loaded, so that it can be put together from scripted models, too.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
+use vigia_core::admission::DropReason;
+use vigia_core::backend::InferError;
 use vigia_core::detection::Thresholds;
 use vigia_core::frame::Frame;
 use vigia_core::id::{StreamId, StreamRef};
 use vigia_core::model::ModelSpec;
 use vigia_core::result::FrameResult;
-use vigia_engine::batcher::Batcher;
+use vigia_engine::batcher::{Batcher, Encoded, Picture};
+use vigia_engine::memory::{Budget, Charge};
 use vigia_engine::metrics::{Metrics, ModelFigures};
-use vigia_engine::oneshot::OneShots;
-use vigia_engine::pipeline::Pipeline;
+use vigia_engine::pipeline::{self, Pipeline};
+use vigia_engine::stream::Means;
 use vigia_engine::worker::WorkerPool;
 use vigia_vision::picture::{Cover, PictureDecoder};
 
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, StreamConfig};
 use crate::drain::Drain;
-use crate::error::{ApiError, Code, said};
+use crate::error::{ApiError, Code, said, unusable};
 use crate::fetch::Fetcher;
-use crate::live::LiveStream;
+use crate::live::{Outputs, Shown};
 use crate::paint::Painter;
-use crate::wire;
+use crate::streams::{OpenFeed, Streams, Workshop};
+use crate::wire::{self, Reloaded};
 
-/// Jobs that may wait for a thread that decodes or draws. What bounds the pictures is the room behind each detector; this
+/// Jobs that may wait for a thread that decodes or draws. What bounds the pictures is the room ahead of each detector; this
 /// bounds drawings, too.
 const WAITING_JOBS: usize = 1024;
-/// Unit in which memory is counted, in bytes.
-const KIB: u64 = 1024;
 
 /// A model that is served.
 #[derive(Clone, Debug)]
@@ -61,15 +63,23 @@ pub struct Served {
     pub models: BTreeMap<String, ServedModel>,
     /// Pipelines, the default one first.
     pub pipelines: Vec<ServedPipeline>,
-    /// Streams by id.
-    pub streams: BTreeMap<String, Arc<LiveStream>>,
 }
 
 /// What a posted picture goes to.
 #[derive(Debug)]
 pub struct Target {
-    shots: OneShots,
+    pipeline: Arc<Pipeline>,
     cover: Cover,
+}
+
+/// What streams are made from and kept in.
+pub struct StreamSetup {
+    /// Opens sources.
+    pub feeds: Box<dyn OpenFeed>,
+    /// The file that keeps streams that are added over the API; without one, they end with the server.
+    pub store: Option<PathBuf>,
+    /// The configuration file, to be read again when somebody asks for it.
+    pub config_file: Option<PathBuf>,
 }
 
 /// The server, but for HTTP.
@@ -77,14 +87,18 @@ pub struct Target {
 pub struct App {
     models: BTreeMap<String, ServedModel>,
     pipelines: Vec<ServedPipeline>,
-    streams: BTreeMap<String, Arc<LiveStream>>,
     /// In the order of `pipelines`.
     by_pipeline: Vec<Arc<Target>>,
     by_model: BTreeMap<String, Arc<Target>>,
     decoder: Arc<PictureDecoder>,
     painter: Arc<Painter>,
     pool: Arc<WorkerPool>,
-    memory: Arc<Semaphore>,
+    memory: Budget,
+    /// As the server was started with it.
+    config: Config,
+    config_file: Option<PathBuf>,
+    /// The live streams.
+    pub streams: Streams,
     /// Where URLs are fetched.
     pub fetcher: Fetcher,
     /// What is refused for being too large or too slow.
@@ -120,33 +134,51 @@ pub enum Prediction {
 }
 
 impl App {
-    /// Serves `served` within the limits of `config`; `threads` threads decode and draw.
+    /// Serves `served` within the limits of `config`; `threads` threads decode and draw. No stream runs yet.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn new(served: Served, config: &Config, threads: usize, metrics: Metrics) -> std::io::Result<Self> {
-        let Served { models, pipelines, streams } = served;
+    pub fn new(
+        served: Served,
+        config: &Config,
+        threads: usize,
+        metrics: Metrics,
+        setup: StreamSetup,
+    ) -> std::io::Result<Self> {
+        let Served { models, pipelines } = served;
         let limits = config.limits;
         let pool = Arc::new(WorkerPool::start("decode", threads, WAITING_JOBS)?);
         let target = |pipeline: Arc<Pipeline>| {
             let cover = Cover::of(&pipeline.detector().spec().input);
-            Arc::new(Target { shots: OneShots::new(pipeline, pool.clone(), threads, limits.queue), cover })
+            Arc::new(Target { pipeline, cover })
         };
         let detectors = models.iter().filter(|(_, model)| !model.batcher.spec().family.is_second_stage());
         let by_model = detectors
             .map(|(name, model)| (name.clone(), target(Arc::new(Pipeline::new(model.batcher.clone(), Vec::new())))))
             .collect();
-        let memory = usize::try_from(limits.cache / KIB).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let decoder = Arc::new(PictureDecoder::new(limits.pictures()));
+        let memory = Budget::new(limits.cache);
+        let whole = decoder.clone();
+        // At full size: whoever looks at a stream wants to see all of it, and crops are cut out of it.
+        let decode = Arc::new(move |bytes: &[u8]| whole.decode(bytes, None).map_err(unusable));
+        let workshop = Workshop {
+            feeds: setup.feeds,
+            pipelines: pipelines.iter().map(|p| (p.wire.name.clone(), p.pipeline.clone())).collect(),
+            means: Means { pool: pool.clone(), decode, budget: memory.clone() },
+            metrics: metrics.clone(),
+        };
         Ok(Self {
             by_pipeline: pipelines.iter().map(|served| target(served.pipeline.clone())).collect(),
             by_model,
             models,
             pipelines,
-            streams,
-            decoder: Arc::new(PictureDecoder::new(limits.pictures())),
+            decoder,
             painter: Arc::default(),
             pool,
-            memory: Arc::new(Semaphore::new(memory)),
+            memory,
+            config: config.clone(),
+            config_file: setup.config_file,
+            streams: Streams::new(workshop, limits.streams, setup.store)?,
             fetcher: Fetcher::new(&config.fetch, limits.body)?,
             limits,
             drain: Drain::default(),
@@ -189,20 +221,32 @@ impl App {
         }
     }
 
-    /// The streams.
-    pub fn streams(&self) -> impl Iterator<Item = &Arc<LiveStream>> {
-        self.streams.values()
+    /// Starts the streams of the configuration, and those that were added in an earlier life.
+    pub fn start_streams(&self) {
+        self.streams.start(&self.config);
     }
 
-    /// A stream.
+    /// Whether a stream could be added: its id, its values, its pipeline.
     ///
     /// # Errors
-    /// When there is none of this id.
-    pub fn stream(&self, id: &str) -> Result<&Arc<LiveStream>, ApiError> {
-        self.streams.get(id).ok_or_else(|| {
-            let known = listed(self.streams.keys().map(String::as_str));
-            ApiError::new(Code::UnknownStream, format!("there is no stream \"{}\"; there is {known}", said(id)))
-        })
+    /// What is wrong, by key.
+    pub fn check_stream(&self, id: &str, stream: &StreamConfig) -> Result<(), ApiError> {
+        self.config.check_stream(id, stream).map_err(|why| ApiError::new(Code::InvalidStream, why))
+    }
+
+    /// Reads the configuration file again and applies what differs in its streams. Reads files.
+    ///
+    /// # Errors
+    /// When there is none, or something in it is wrong: then nothing changes.
+    pub fn reload(&self) -> Result<Reloaded, ApiError> {
+        let Some(path) = &self.config_file else {
+            let detail = "the server was started without --config: there is nothing to read again";
+            return Err(ApiError::new(Code::NoConfig, detail));
+        };
+        let new = Config::load(Some(path)).map_err(|error| ApiError::new(Code::InvalidConfig, error.to_string()))?;
+        let restart_needed = self.config.differs(&new).into_iter().map(str::to_owned).collect();
+        let reloaded = self.streams.reload(&new)?;
+        Ok(Reloaded { restart_needed, ..reloaded })
     }
 
     /// A frame of a stream as JPEG.
@@ -211,11 +255,19 @@ impl App {
     /// When it cannot be drawn now.
     pub async fn frame_jpeg(
         &self,
-        stream: &LiveStream,
-        shown: &Arc<crate::live::Shown>,
+        outputs: &Outputs,
+        shown: &Arc<Shown>,
         annotated: bool,
     ) -> Result<bytes::Bytes, ApiError> {
-        stream.jpeg(shown, annotated, &self.painter, &self.pool).await
+        outputs.jpeg(shown, annotated, &self.painter, &self.pool).await
+    }
+
+    /// Refuses what is no picture by its first bytes.
+    ///
+    /// # Errors
+    /// What it is instead.
+    pub fn check_picture(&self, bytes: &[u8]) -> Result<(), ApiError> {
+        Ok(self.decoder.check(bytes)?)
     }
 
     /// Computes something on the threads that decode and draw.
@@ -230,13 +282,22 @@ impl App {
     ///
     /// # Errors
     /// When all that is allowed is in use.
-    pub fn reserve(&self, bytes: u64) -> Result<tokio::sync::OwnedSemaphorePermit, ApiError> {
-        let kib = u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX);
-        self.memory.clone().try_acquire_many_owned(kib).map_err(|_full| {
-            let limit = self.limits.cache;
-            let detail = format!("the pictures that wait take all of limits.cache, {limit} bytes; try again later");
-            ApiError::new(Code::Overloaded, detail)
-        })
+    pub fn reserve(&self, bytes: u64) -> Result<Charge, ApiError> {
+        self.memory.take(bytes).ok_or_else(|| self.no_memory())
+    }
+
+    /// Takes more for the same body.
+    ///
+    /// # Errors
+    /// When all that is allowed is in use.
+    pub fn grow(&self, held: &mut Charge, bytes: u64) -> Result<(), ApiError> {
+        if held.grow(bytes) { Ok(()) } else { Err(self.no_memory()) }
+    }
+
+    fn no_memory(&self) -> ApiError {
+        let limit = self.limits.cache;
+        let detail = format!("the pictures that wait take all of limits.cache, {limit} bytes; try again later");
+        ApiError::new(Code::Overloaded, detail)
     }
 
     /// What a request goes to; asked for before its body is read, so that nothing is read in vain.
@@ -285,7 +346,7 @@ impl App {
         picture: bytes::Bytes,
         held: impl Send + 'static,
     ) -> Result<Prediction, ApiError> {
-        let pipeline = target.shots.pipeline();
+        let pipeline = &target.pipeline;
         let spec = pipeline.detector().spec();
         let thresholds = Thresholds {
             confidence: options.confidence.unwrap_or(spec.thresholds.confidence),
@@ -294,27 +355,33 @@ impl App {
         // Crops and drawings want all the pixels there are; a detector alone no more than it looks at.
         let whole = pipeline.has_stages() || options.annotated;
         let cover = (!whole).then_some(target.cover);
-        let decoder = self.decoder.clone();
-        let decode = move || {
+        let owner = StreamRef { id: StreamId::new(POSTED), generation: 0 };
+        let (decoder, stream) = (self.decoder.clone(), owner.clone());
+        // Whoever goes away drops this future; what has not begun by then is not begun.
+        let wanted = Arc::new(());
+        let is_wanted = Arc::downgrade(&wanted);
+        let decode = Box::new(move || {
+            if is_wanted.strong_count() == 0 {
+                return Err(InferError::Dropped(DropReason::Shutdown));
+            }
             let started = Instant::now();
-            let image = decoder.decode(&picture, cover).map_err(ApiError::from)?;
+            let image = decoder.decode(&picture, cover).map_err(unusable)?;
             drop((picture, held));
-            let stream = StreamRef { id: StreamId::new(POSTED), generation: 0 };
             let decode = Some(started.elapsed());
-            Ok::<_, ApiError>(Frame { stream, frame_id: 0, captured_at: None, pts: None, image, decode })
-        };
-        let result = target.shots.run(thresholds, decode).await?;
+            Ok(Frame { stream, frame_id: 0, captured_at: None, pts: None, image, decode })
+        });
+        let (deliver, receiver) = pipeline::receiver();
+        let encoded = Encoded { owner, pool: self.pool.clone(), decode };
+        pipeline.submit(Picture::Encoded(encoded), thresholds, Instant::now(), deliver);
+        let lost = || ApiError::new(Code::Internal, "the picture was lost on its way");
+        let result = receiver.await.map_err(|_lost| lost())??;
+        drop(wanted);
         if !options.annotated {
             return Ok(Prediction::Result(Box::new(result), spec.clone()));
         }
         let (painter, spec) = (self.painter.clone(), spec.clone());
         let jpeg = self.pool.call(move || painter.jpeg(&result, &spec, true)).await??;
         Ok(Prediction::Picture(jpeg))
-    }
-
-    /// Asks all streams to end, without waiting for it.
-    pub fn stop_streams(&self) {
-        self.streams.values().for_each(|stream| stream.stop());
     }
 }
 

@@ -96,7 +96,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let config = || Config::load(cli.config.as_deref()).map_err(|e| Failure::Usage(e.to_string()));
     match cli.command {
         #[cfg(feature = "onnx")]
-        Command::Serve(args) => serve::run(&args, config()?),
+        Command::Serve(args) => serve::run(&args, config()?, cli.config.clone()),
         #[cfg(feature = "onnx")]
         Command::Demo(args) => serve::demo(&args, config()?),
         #[cfg(feature = "onnx")]

@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use hints::hidden;
+pub(crate) use hints::hidden;
 pub use models::{Auto, DetectConfig, DeviceName, ModelConfig, PipelineConfig, StageConfig};
 pub use server::{FetchConfig, Limits, ServerConfig};
 pub use streams::{RetryConfig, StreamConfig, check_stream_id};

@@ -6,7 +6,6 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use vigia_core::backend::InferError;
-use vigia_engine::oneshot::OneShotError;
 use vigia_engine::worker::PoolError;
 use vigia_vision::picture::PictureError;
 
@@ -41,6 +40,8 @@ codes! {
     InvalidJson, "invalid-json", BAD_REQUEST, "The JSON body is not valid";
     /// The body broke off.
     IncompleteBody, "incomplete-body", BAD_REQUEST, "The body broke off";
+    /// A WebSocket was expected.
+    NoHandshake, "no-handshake", BAD_REQUEST, "Not a WebSocket's handshake";
     /// No such address.
     NotFound, "not-found", NOT_FOUND, "There is nothing here";
     /// A model that is not served.
@@ -49,6 +50,26 @@ codes! {
     UnknownPipeline, "unknown-pipeline", NOT_FOUND, "Unknown pipeline";
     /// A stream that is not there.
     UnknownStream, "unknown-stream", NOT_FOUND, "Unknown stream";
+    /// An id that is in use.
+    StreamExists, "stream-exists", CONFLICT, "The stream exists already";
+    /// A stream that is no more than shown.
+    StreamEnded, "stream-ended", CONFLICT, "The stream has ended";
+    /// A stream whose frames are fetched.
+    NotPushed, "not-pushed", CONFLICT, "Frames of this stream are not pushed";
+    /// The id of a frame that is not above the last one.
+    FrameIdNotAbove, "frame-id-not-above", CONFLICT, "The frame's id is not above the last one";
+    /// A stream's id or configuration that is not valid.
+    InvalidStream, "invalid-stream", UNPROCESSABLE_ENTITY, "The stream is not valid";
+    /// A source that can never give a frame.
+    SourceUnusable, "source-unusable", UNPROCESSABLE_ENTITY, "The source cannot be used";
+    /// A configuration file that is not valid.
+    InvalidConfig, "invalid-config", UNPROCESSABLE_ENTITY, "The configuration is not valid";
+    /// A server that was started without a configuration file.
+    NoConfig, "no-config", CONFLICT, "There is no configuration file";
+    /// As many streams as may be.
+    TooManyStreams, "too-many-streams", SERVICE_UNAVAILABLE, "Too many streams";
+    /// A frame that was taken and then dropped.
+    FrameDropped, "frame-dropped", SERVICE_UNAVAILABLE, "The frame was dropped";
     /// A stream that has nothing to show yet.
     NoResultYet, "no-result-yet", NOT_FOUND, "No result yet";
     /// Another method than the address knows.
@@ -129,6 +150,11 @@ impl ApiError {
         Self { code, detail: detail.into() }
     }
 
+    /// The same, where it happened said first.
+    pub(crate) fn within(self, place: &str) -> Self {
+        Self { detail: format!("{place}: {}", self.detail), ..self }
+    }
+
     /// Its kind.
     pub fn code(&self) -> Code {
         self.code
@@ -182,8 +208,13 @@ impl From<InferError> for ApiError {
             InferError::Panicked { .. } => Code::WorkerPanicked,
             InferError::Shutdown { .. } => Code::ShuttingDown,
             InferError::Failed { .. } => Code::InferenceFailed,
-            // Neither happens to a whole picture that was posted.
-            InferError::EmptyCrop | InferError::Superseded => Code::Internal,
+            InferError::Dropped(_) => Code::FrameDropped,
+            InferError::Unusable { code, .. } => {
+                let known = Code::ALL.iter().copied().find(|known| known.row().0 == *code);
+                known.unwrap_or(Code::DamagedPicture)
+            }
+            // It does not happen to a whole picture.
+            InferError::EmptyCrop => Code::Internal,
         };
         Self::new(code, error.to_string())
     }
@@ -199,16 +230,10 @@ impl From<PoolError> for ApiError {
     }
 }
 
-impl<E: Into<Self> + std::fmt::Display> From<OneShotError<E>> for ApiError {
-    fn from(error: OneShotError<E>) -> Self {
-        match error {
-            OneShotError::Busy { .. } => Self::new(Code::QueueFull, format!("{error}; try again later")),
-            OneShotError::Decode(error) => error.into(),
-            OneShotError::Pool(error) => error.into(),
-            OneShotError::Infer(error) => error.into(),
-            OneShotError::Lost => Self::new(Code::Internal, error.to_string()),
-        }
-    }
+/// A picture that cannot be used, as the engine passes it on.
+pub(crate) fn unusable(error: PictureError) -> InferError {
+    let ApiError { code, detail } = error.into();
+    InferError::Unusable { code: code.row().0, reason: detail }
 }
 
 #[cfg(test)]

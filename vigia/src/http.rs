@@ -1,7 +1,8 @@
 //! The HTTP interface: routes, what every request passes, and the description of it all.
 //!
-//! `predict` takes pictures, `streams` shows live ones, `operations` tells how the server is doing, `page` is the
-//! live page; `body` reads what is sent, [`listener`] owns connections.
+//! `predict` takes pictures; `streams` is the dictionary of live ones, `push` takes their frames, `watch` and `sockets` show
+//! them; `operations` tells how the server is doing, `page` is the live page; `body` reads what is sent, [`listener`] owns
+//! connections.
 
 mod body;
 mod docs;
@@ -10,7 +11,10 @@ mod operations;
 mod page;
 mod patient;
 mod predict;
+mod push;
+mod sockets;
 mod streams;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -68,12 +72,17 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(predict::predict))
         .routes(routes!(predict::predict_v1))
         .routes(routes!(operations::models))
-        .routes(routes!(streams::list))
-        .routes(routes!(streams::get))
-        .routes(routes!(streams::results))
-        .routes(routes!(streams::latest))
-        .routes(routes!(streams::snapshot))
-        .routes(routes!(streams::live))
+        .routes(routes!(streams::list, streams::add))
+        .routes(routes!(streams::get, streams::change, streams::remove))
+        .routes(routes!(streams::reload))
+        .routes(routes!(push::put))
+        .routes(routes!(push::socket))
+        .routes(routes!(watch::results))
+        .routes(routes!(watch::latest))
+        .routes(routes!(watch::snapshot))
+        .routes(routes!(watch::live))
+        .routes(routes!(watch::changes))
+        .routes(routes!(sockets::results))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

@@ -3,7 +3,7 @@
 //! [`cli`] is what a user types; [`config`] what they write into `vigia.yaml`; [`paths`] where libraries and models are
 //! looked for; [`pipelines`] brings models up. `detect`: [`inputs`] turns arguments into pictures and videos, [`annotate`]
 //! writes the drawn ones. `serve`: [`server`] says in which order things come up and go down, [`app`] is what is served,
-//! `sources` opens streams, [`live`] is one of them, [`http`] the interface, [`error`] what callers are told when something is wrong, [`fetch`]
+//! [`streams`] the dictionary of live streams, [`live`] one of them, `sources` where they come from, [`http`] the interface, [`error`] what callers are told when something is wrong, [`fetch`]
 //! pictures by URL, [`drain`] ending in order. Both: [`wire`] is how results are written, [`paint`] a frame as JPEG.
 #![forbid(unsafe_code)]
 
@@ -26,4 +26,5 @@ pub mod pipelines;
 pub mod server;
 #[cfg(feature = "gstreamer")]
 pub mod sources;
+pub mod streams;
 pub mod wire;

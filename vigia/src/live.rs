@@ -1,18 +1,25 @@
 //! A running stream as the server shows it: its results, its newest picture.
+//!
+//! [`LiveStream`] owns the stream; whoever follows it holds its [`Outputs`] only, so that a reader never keeps a stream
+//! alive, and never waits for its end.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::sync::{OnceCell, watch};
 use vigia_core::id::StreamRef;
 use vigia_core::model::ModelSpec;
 use vigia_core::result::FrameResult;
+use vigia_core::source::EncodedPicture;
 use vigia_engine::hub::{Hub, Subscription};
 use vigia_engine::metrics::StreamMetrics;
 use vigia_engine::pipeline::Pipeline;
-use vigia_engine::stream::{OpenSource, Stream, StreamOptions};
+use vigia_engine::registry::Entry;
+use vigia_engine::stream::{Feed, Listeners, Means, Refused, StateChange, Stream, StreamOptions, Waiter};
 use vigia_engine::worker::WorkerPool;
 
+use crate::config::StreamConfig;
 use crate::error::ApiError;
 use crate::paint::Painter;
 use crate::wire::{Origin, ResultLine, StreamWire};
@@ -23,7 +30,7 @@ const KEPT_RESULTS: usize = 256;
 /// The newest frame with its result, and its pictures once somebody wanted to see them.
 #[derive(Debug)]
 pub struct Shown {
-    result: FrameResult,
+    result: Arc<FrameResult>,
     plain: OnceCell<Bytes>,
     annotated: OnceCell<Bytes>,
 }
@@ -37,29 +44,52 @@ impl Drop for Published {
     }
 }
 
-/// A stream and what it publishes. Dropping it ends the stream.
+/// What a stream publishes.
 #[derive(Debug)]
-pub struct LiveStream {
-    stream: Stream,
-    source: String,
-    pipeline: String,
+pub struct Outputs {
+    stream: StreamRef,
     spec: ModelSpec,
     results: Arc<Hub<Bytes>>,
     newest: watch::Receiver<Option<Arc<Shown>>>,
 }
 
-/// Where a stream's pictures come from and where they go.
-pub struct LiveSource {
+/// A stream and what it publishes. Dropping it ends the stream.
+#[derive(Debug)]
+pub struct LiveStream {
+    stream: Stream,
+    outputs: Arc<Outputs>,
+    /// The source as it may be shown.
+    source: String,
+    /// Where to push or connect.
+    url: Option<String>,
+    /// Its configuration now; changed while the stream runs.
+    config: Mutex<StreamConfig>,
+    /// It was added over the API.
+    is_added: bool,
+}
+
+/// What a stream consists of.
+pub struct Parts {
     /// The stream.
     pub stream: StreamRef,
+    /// Its configuration.
+    pub config: StreamConfig,
     /// Its source as it may be shown.
-    pub shown: String,
-    /// Opens it.
-    pub open: OpenSource,
-    /// Name of the pipeline.
-    pub pipeline_name: String,
-    /// The pipeline.
+    pub source: String,
+    /// Where to push or connect, for sources that listen.
+    pub url: Option<String>,
+    /// Where its frames come from.
+    pub feed: Feed,
+    /// Its pipeline.
     pub pipeline: Arc<Pipeline>,
+    /// How it is worked on.
+    pub options: StreamOptions,
+    /// It was added over the API.
+    pub is_added: bool,
+    /// Learns of each change of state.
+    pub changed: Box<dyn Fn(StateChange) + Send + Sync>,
+    /// Learns that a stream that is pushed to or listens is over.
+    pub gone: Box<dyn FnOnce() + Send>,
 }
 
 impl LiveStream {
@@ -67,24 +97,22 @@ impl LiveStream {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(source: LiveSource, options: StreamOptions, metrics: StreamMetrics) -> std::io::Result<Self> {
-        let LiveSource { stream, shown, open, pipeline_name, pipeline } = source;
+    pub fn start(parts: Parts, means: Means, metrics: StreamMetrics) -> std::io::Result<Self> {
+        let Parts { stream, config, source, url, feed, pipeline, options, is_added, changed, gone } = parts;
         let spec = pipeline.detector().spec().clone();
         let results = Arc::new(Hub::new(KEPT_RESULTS));
         let (newest_sender, newest) = watch::channel(None);
         let (labels, id) = (spec.clone(), stream.id.clone());
         let published = Published(results.clone());
-        let publish = move |result: FrameResult| {
-            let line = ResultLine::new(Origin::Stream(id.as_str()), &result, &|class| labels.label(class));
-            match serde_json::to_vec(&line) {
-                Ok(json) => published.0.publish(Bytes::from(json)),
-                Err(error) => tracing::error!(%error, "a result could not be written"),
-            }
+        let publish = move |result: Arc<FrameResult>| {
+            published.0.publish(json(id.as_str(), &result, &labels));
             let shown = Shown { result, plain: OnceCell::new(), annotated: OnceCell::new() };
             newest_sender.send_replace(Some(Arc::new(shown)));
         };
-        let stream = Stream::start(stream, pipeline, options, open, Box::new(publish), metrics)?;
-        Ok(Self { stream, source: shown, pipeline: pipeline_name, spec, results, newest })
+        let listeners = Listeners { publish: Box::new(publish), changed, gone };
+        let outputs = Arc::new(Outputs { stream: stream.clone(), spec, results, newest });
+        let stream = Stream::start(stream, pipeline, options, feed, listeners, means, metrics)?;
+        Ok(Self { stream, outputs, source, url, config: Mutex::new(config), is_added })
     }
 
     /// Its id.
@@ -94,7 +122,74 @@ impl LiveStream {
 
     /// How it is doing.
     pub fn status(&self) -> StreamWire {
-        StreamWire::new(self.id(), &self.source, &self.pipeline, self.stream.status())
+        let pipeline = self.config.lock().pipeline.clone();
+        StreamWire::new(self.id(), &self.source, self.url.as_deref(), pipeline, self.stream.status())
+    }
+
+    /// What it publishes.
+    pub fn outputs(&self) -> &Arc<Outputs> {
+        &self.outputs
+    }
+
+    /// Its configuration now.
+    pub fn config(&self) -> StreamConfig {
+        self.config.lock().clone()
+    }
+
+    /// It was added over the API, not by the configuration file.
+    pub fn is_added(&self) -> bool {
+        self.is_added
+    }
+
+    /// It takes no more frames.
+    pub fn is_over(&self) -> bool {
+        self.stream.status().state.is_over()
+    }
+
+    /// Goes on with another configuration, where nothing has to start anew for it.
+    pub(crate) fn reconfigure(&self, config: StreamConfig, options: StreamOptions) {
+        *self.config.lock() = config;
+        self.stream.set_options(options);
+    }
+
+    /// Pushes a picture; its id. `waiter` learns what becomes of it.
+    ///
+    /// # Errors
+    /// When the stream is over, or its id is not above the last one.
+    pub fn push(&self, picture: EncodedPicture, waiter: Option<Waiter>) -> Result<u64, Refused> {
+        self.stream.push(picture, waiter)
+    }
+}
+
+impl Entry for LiveStream {
+    fn stop(&self) {
+        self.stream.stop();
+    }
+
+    fn discard(&self) {
+        self.stream.discard();
+    }
+
+    fn join(&self) {
+        self.stream.join();
+    }
+}
+
+impl Outputs {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        self.stream.id.as_str()
+    }
+
+    /// Which life of its id it is.
+    pub fn generation(&self) -> u64 {
+        self.stream.generation
+    }
+
+    /// Waits for the stream's end.
+    pub async fn ended(&self) {
+        let mut newest = self.newest.clone();
+        while newest.changed().await.is_ok() {}
     }
 
     /// Results as JSON, from now on or after the one of this number.
@@ -112,9 +207,9 @@ impl LiveStream {
         self.newest.clone()
     }
 
-    /// Asks for the end without waiting for it.
-    pub fn stop(&self) {
-        self.stream.stop();
+    /// A result of it as JSON.
+    pub fn json(&self, result: &FrameResult) -> Bytes {
+        json(self.id(), result, &self.spec)
     }
 
     /// A frame as JPEG; it is made once, however many want to see it.
@@ -135,4 +230,14 @@ impl LiveStream {
         };
         cell.get_or_try_init(paint).await.cloned()
     }
+}
+
+fn json(id: &str, result: &FrameResult, spec: &ModelSpec) -> Bytes {
+    let line = ResultLine::new(Origin::Stream(id), result, &|class| spec.label(class));
+    // Nothing in it can fail to be written: names, numbers, and finite ones at that.
+    let json = serde_json::to_vec(&line);
+    if let Err(error) = &json {
+        tracing::error!(%error, "a result could not be written");
+    }
+    Bytes::from(json.unwrap_or_default())
 }

@@ -45,9 +45,19 @@ pub fn samples() -> Option<PathBuf> {
     homes().into_iter().map(|home| home.join("samples")).find(|folder| folder.is_dir())
 }
 
-/// Where measurements of models on this machine are remembered: in the first home that is there, else the user's.
+/// Where measurements of models on this machine are remembered.
 pub fn tuning_file(config: &Config) -> PathBuf {
+    data_folder(config).join("tuning.json")
+}
+
+/// Where streams are remembered that were added over the API.
+pub fn streams_file(config: &Config) -> PathBuf {
+    data_folder(config).join("streams.json")
+}
+
+/// The configured folder, else `data` in the first home that is there, else in the user's.
+fn data_folder(config: &Config) -> PathBuf {
     let homes = homes();
     let home = || homes.iter().find(|home| home.is_dir()).or(homes.last()).cloned().unwrap_or_default();
-    config.data_dir.clone().unwrap_or_else(|| home().join("data")).join("tuning.json")
+    config.data_dir.clone().unwrap_or_else(|| home().join("data"))
 }

@@ -258,7 +258,10 @@ impl Loader {
             made.instance().map_err(failed)
         });
         let settings = model.settings();
-        let policy = BatchPolicy { max_batch: settings.batch, queue: self.config.limits.queue, linger: Duration::ZERO };
+        let (instances, max_batch, queue) = (settings.instances, settings.batch, self.config.limits.queue);
+        // As many pictures are decoded ahead as keep every instance and every decoder busy.
+        let ahead = instances * max_batch + tuning::cores();
+        let policy = BatchPolicy { max_batch, queue, linger: Duration::ZERO, ahead };
         let metrics = self.metrics.model(name);
         let batcher = Arc::new(Batcher::start(model.spec(), &factory, settings.instances, policy, metrics)?);
         let running = Running { model, batcher };
@@ -377,7 +380,7 @@ impl Loader {
             }
         };
         let models = self.running.iter().map(|(name, running)| (name.clone(), served(running))).collect();
-        Ok(Served { models, pipelines, streams: BTreeMap::new() })
+        Ok(Served { models, pipelines })
     }
 
     /// Measures, on a thread of its own and after a while, what was not measured on this machine yet, for the next

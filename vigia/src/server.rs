@@ -58,6 +58,7 @@ pub struct Bound {
     address: SocketAddr,
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 /// How a server ended.
@@ -83,8 +84,9 @@ impl Bound {
         // From here on a signal ends the server in order, also one that comes before it answers.
         let inside = runtime.enter();
         let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let hangup = signal(SignalKind::hangup())?;
         drop(inside);
-        Ok(Self { runtime, listener, address, terminate, interrupt })
+        Ok(Self { runtime, listener, address, terminate, interrupt, hangup })
     }
 
     /// Where it listens.
@@ -92,10 +94,10 @@ impl Bound {
         self.address
     }
 
-    /// Answers requests until `app.drain` ends, or SIGTERM or Ctrl-C comes. All threads of `app` have ended when it returns,
+    /// Answers requests until `app.drain` ends, or SIGTERM or Ctrl-C comes; SIGHUP reads the configuration again. All threads of `app` have ended when it returns,
     /// unless somebody else still has it.
     pub fn run(self, app: Arc<App>, grace: Duration) -> Ended {
-        let Self { runtime, listener, address: _, mut terminate, mut interrupt } = self;
+        let Self { runtime, listener, address: _, mut terminate, mut interrupt, mut hangup } = self;
         let router = http::router(app.clone());
         let ended = runtime.block_on(async {
             let drain = app.drain.clone();
@@ -105,6 +107,7 @@ impl Bound {
                 tokio::select! {
                     left = &mut serving => break left,
                     _ = terminate.recv() => begin_to_end(&app, grace),
+                    _ = hangup.recv() => reload(&app).await,
                     // The second one does not wait.
                     _ = interrupt.recv() => {
                         if drain.is_ending() {
@@ -124,11 +127,19 @@ impl Bound {
     }
 }
 
+async fn reload(app: &Arc<App>) {
+    let reloading = app.clone();
+    match app.compute(move || reloading.reload()).await.flatten() {
+        Ok(reloaded) => tracing::info!(?reloaded, "the configuration was read again"),
+        Err(error) => tracing::error!(%error, "the configuration was not applied; the server goes on as it was"),
+    }
+}
+
 fn begin_to_end(app: &App, grace: Duration) {
     if app.drain.is_ending() {
         return;
     }
     tracing::info!(under_way = app.drain.under_way(), ?grace, "shutting down");
     app.drain.end();
-    app.stop_streams();
+    app.streams.close();
 }

@@ -1,64 +1,51 @@
-//! The streams of a configuration: GStreamer's sources in front of the engine's streams.
+//! GStreamer's sources, and sockets of their own, behind the streams.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use vigia_core::id::StreamRef;
+use vigia_core::source::{Source, SourceError};
+use vigia_engine::stream::Feed;
+use vigia_media::{IngestOptions, Listener, MediaSource, Pace, Transport};
 
-use vigia_core::backoff::Backoff;
-use vigia_core::id::{StreamId, StreamRef};
-use vigia_core::source::Source;
-use vigia_engine::metrics::Metrics;
-use vigia_engine::pipeline::Pipeline;
-use vigia_engine::stream::StreamOptions;
-use vigia_media::{IngestOptions, MediaSource, Pace};
+use crate::config::{StreamConfig, TransportName};
+use crate::streams::{OpenFeed, Opened};
 
-use crate::app::Served;
-use crate::config::{Config, StreamConfig};
-use crate::live::{LiveSource, LiveStream};
-
-/// A camera that does not know our password may lock us out if it is asked too often.
-const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(30);
-
-/// The streams of a configuration, over pipelines that are served.
-///
-/// # Errors
-/// When the system gives no thread, and when a stream's pipeline is not served.
-pub fn start(config: &Config, served: &Served, metrics: &Metrics) -> io::Result<BTreeMap<String, Arc<LiveStream>>> {
-    let mut streams = BTreeMap::new();
-    for (id, stream) in &config.streams {
-        let pipeline = served.pipelines.iter().find(|served| served.wire.name == stream.pipeline);
-        let pipeline = pipeline
-            .ok_or_else(|| io::Error::other(format!("stream {id}: its pipeline {} is not served", stream.pipeline)))?;
-        let live = start_one(id, stream, &pipeline.pipeline, metrics)?;
-        streams.insert(id.clone(), Arc::new(live));
-    }
-    Ok(streams)
+/// Opens what GStreamer knows, and listens.
+#[derive(Debug)]
+pub struct MediaFeeds {
+    /// Most bytes of one picture that somebody sends to a socket.
+    pub picture_limit: u64,
 }
 
-fn start_one(id: &str, config: &StreamConfig, pipeline: &Arc<Pipeline>, metrics: &Metrics) -> io::Result<LiveStream> {
-    let stream = StreamRef { id: StreamId::new(id), generation: 0 };
-    let ingest = IngestOptions { pace: Pace::Live, inactivity_timeout: config.timeout, ..IngestOptions::default() };
-    let (address, reference) = (config.source.clone(), stream.clone());
-    let open = move || {
-        let source = MediaSource::open(&address, reference.clone(), ingest.clone())?;
-        Ok(Box::new(source) as Box<dyn Source>)
-    };
-    let source = LiveSource {
-        stream,
-        shown: vigia_media::redact(&config.source),
-        open: Box::new(open),
-        pipeline_name: config.pipeline.clone(),
-        pipeline: pipeline.clone(),
-    };
-    let options = StreamOptions {
-        thresholds: pipeline.detector().spec().thresholds,
-        every: config.every,
-        max_fps: config.max_fps,
-        keep: 1,
-        repeat: config.repeat,
-        backoff: Backoff { initial: config.retry.initial, max: config.retry.max },
-        unauthorized_pause: UNAUTHORIZED_PAUSE,
-    };
-    LiveStream::start(source, options, metrics.stream(id))
+impl OpenFeed for MediaFeeds {
+    fn open(&self, stream: &StreamRef, config: &StreamConfig) -> Result<Opened, SourceError> {
+        let options = IngestOptions {
+            pace: Pace::Live,
+            inactivity_timeout: config.timeout,
+            transport: transport(config.transport),
+            picture_limit: usize::try_from(self.picture_limit).unwrap_or(usize::MAX),
+            ..IngestOptions::default()
+        };
+        let shown = vigia_media::redact(&config.source);
+        let (address, stream) = (config.source.clone(), stream.clone());
+        if vigia_media::is_listening(&address) {
+            let listener = Listener::bind(&address)?;
+            let url = Some(listener.url());
+            let open = move || listener.source(stream.clone(), options.clone());
+            return Ok(Opened { feed: Feed::Listening(Box::new(open)), shown, url });
+        }
+        // Mistakes show now, not when the stream's thread gets there.
+        MediaSource::open(&address, stream.clone(), options.clone())?;
+        let open = move || {
+            let source = MediaSource::open(&address, stream.clone(), options.clone())?;
+            Ok(Box::new(source) as Box<dyn Source>)
+        };
+        Ok(Opened { feed: Feed::Pulled(Box::new(open)), shown, url: None })
+    }
+}
+
+fn transport(name: TransportName) -> Transport {
+    match name {
+        TransportName::Tcp => Transport::Tcp,
+        TransportName::Udp => Transport::Udp,
+        TransportName::Auto => Transport::Auto,
+    }
 }

@@ -16,7 +16,8 @@ use vigia_core::landmarks::LandmarksSource;
 use vigia_core::result::{BatchInfo, FrameResult, Timing};
 
 pub use status::{
-    CountsWire, FpsWire, LatencyWire, Model, Models, PipelineWire, Problem, StageWire, StreamWire, Streams,
+    CacheWire, CountsWire, FailedStream, FpsWire, LatencyWire, Model, Models, PipelineWire, Problem, Reloaded,
+    StageWire, StateEvent, StreamWire, Streams,
 };
 
 /// Whose result it is.

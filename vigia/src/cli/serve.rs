@@ -9,11 +9,12 @@ use vigia_infer::tuning;
 
 use super::detect::EngineArgs;
 use super::output::{self, Failure};
-use crate::app::App;
+use crate::app::{App, StreamSetup};
 use crate::config::{Config, StreamConfig};
 use crate::paths;
 use crate::pipelines::Loader;
 use crate::server::{Bound, Ended, ServerError};
+use crate::streams::OpenFeed;
 
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
@@ -45,9 +46,10 @@ impl From<ServerError> for Failure {
     }
 }
 
-pub(super) fn run(args: &ServeArgs, config: Config) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &ServeArgs, config: Config, file: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let bound = Bound::listen(args.listen.as_ref().unwrap_or(&config.server.listen))?;
-    serve(bound, config, args.model.as_deref(), args.engine)
+    let store = Some(paths::streams_file(&config));
+    serve(bound, config, args.model.as_deref(), args.engine, (store, file))
 }
 
 /// The stream of the demo.
@@ -66,15 +68,25 @@ pub(super) fn demo(args: &DemoArgs, mut config: Config) -> Result<ExitCode, Fail
             bound => bound?,
         },
     };
-    serve(bound, config, None, EngineArgs::default())
+    // What others have added elsewhere has no place in a demo.
+    serve(bound, config, None, EngineArgs::default(), (None, None))
 }
 
-fn serve(bound: Bound, config: Config, first: Option<&str>, engine: EngineArgs) -> Result<ExitCode, Failure> {
+/// `files` are those that keep added streams and that hold the configuration.
+fn serve(
+    bound: Bound,
+    config: Config,
+    first: Option<&str>,
+    engine: EngineArgs,
+    files: (Option<PathBuf>, Option<PathBuf>),
+) -> Result<ExitCode, Failure> {
     let mut loader = Loader::new(config, engine.overrides())?;
-    let mut served = loader.serve(first)?;
+    let served = loader.serve(first)?;
     let config = loader.config();
-    served.streams = start_streams(config, &served, &loader)?;
-    let app = App::new(served, config, tuning::cores(), loader.metrics().clone()).map_err(ServerError::from)?;
+    let (store, config_file) = files;
+    let setup = StreamSetup { feeds: feeds(config), store, config_file };
+    let app = App::new(served, config, tuning::cores(), loader.metrics().clone(), setup).map_err(ServerError::from)?;
+    app.start_streams();
     let address = bound.address();
     output::print(&format!("vigia {} listens on http://{address}", env!("CARGO_PKG_VERSION")))?;
     let ended = bound.run(Arc::new(app), config.server.grace);
@@ -89,24 +101,11 @@ fn serve(bound: Bound, config: Config, first: Option<&str>, engine: EngineArgs) 
 }
 
 #[cfg(feature = "gstreamer")]
-fn start_streams(
-    config: &Config,
-    served: &crate::app::Served,
-    loader: &Loader,
-) -> Result<std::collections::BTreeMap<String, Arc<crate::live::LiveStream>>, Failure> {
-    Ok(crate::sources::start(config, served, loader.metrics()).map_err(ServerError::from)?)
+pub(super) fn feeds(config: &Config) -> Box<dyn OpenFeed> {
+    Box::new(crate::sources::MediaFeeds { picture_limit: config.limits.body })
 }
 
 #[cfg(not(feature = "gstreamer"))]
-fn start_streams(
-    config: &Config,
-    _served: &crate::app::Served,
-    _loader: &Loader,
-) -> Result<std::collections::BTreeMap<String, Arc<crate::live::LiveStream>>, Failure> {
-    if config.streams.is_empty() {
-        return Ok(std::collections::BTreeMap::new());
-    }
-    Err(Failure::Failed(
-        "this vigia was built without GStreamer and has no streams: take them out of streams".to_owned(),
-    ))
+pub(super) fn feeds(_config: &Config) -> Box<dyn OpenFeed> {
+    Box::new(crate::streams::PushedOnly)
 }

@@ -10,9 +10,10 @@ use bytes::BytesMut;
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
+
+use vigia_engine::memory::Charge;
 
 use super::Shared;
 use crate::error::{ApiError, Code, said};
@@ -27,7 +28,7 @@ const FIRST: u64 = 1_048_576;
 /// A picture, still encoded, and the memory that it takes.
 pub(super) struct Picture {
     pub(super) bytes: Bytes,
-    pub(super) held: OwnedSemaphorePermit,
+    pub(super) held: Charge,
 }
 
 /// A JSON body: one of the two.
@@ -99,7 +100,7 @@ pub(super) async fn picture(shared: &Shared, headers: &HeaderMap, body: &mut Inc
             Unpacked::Bytes(bytes) => bytes,
             Unpacked::Url(url) => {
                 let bytes = shared.app.fetcher.get(&url).await?;
-                held.merge(shared.app.reserve(bytes.len() as u64)?);
+                shared.app.grow(&mut held, bytes.len() as u64)?;
                 Bytes::from(bytes)
             }
         },
@@ -107,10 +108,40 @@ pub(super) async fn picture(shared: &Shared, headers: &HeaderMap, body: &mut Inc
     Ok(Picture { bytes, held })
 }
 
+/// Reads a JSON body of up to `most` bytes.
+///
+/// # Errors
+/// What is wrong with it; whether it is JSON is not looked at.
+pub(super) async fn json(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    most: u64,
+) -> Result<Bytes, ApiError> {
+    let kind = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    let kind = kind.map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    if let Some(kind) = kind.filter(|kind| kind != "application/json" && kind != "application/merge-patch+json") {
+        let detail = format!("the content type \"{}\" is not read: send application/json", said(&kind));
+        return Err(ApiError::new(Code::UnsupportedMediaType, detail));
+    }
+    let refuse = || ApiError::new(Code::BodyTooLarge, format!("the body may have {most} bytes: a stream needs far less"));
+    Ok(collect(shared, headers, body, most, refuse).await?.bytes)
+}
+
 async fn read(shared: &Shared, headers: &HeaderMap, body: &mut Incoming, most: u64) -> Result<Picture, ApiError> {
+    collect(shared, headers, body, most, || too_large(shared)).await
+}
+
+async fn collect(
+    shared: &Shared,
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    most: u64,
+    too_large: impl Fn() -> ApiError,
+) -> Result<Picture, ApiError> {
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|bytes| bytes > most) {
-        return Err(too_large(shared));
+        return Err(too_large());
     }
     // Memory is counted as it comes, not as it is announced: who announces much and sends little holds nobody up.
     let mut counted = declared.unwrap_or(STEP).min(STEP);
@@ -134,13 +165,13 @@ async fn read(shared: &Shared, headers: &HeaderMap, body: &mut Incoming, most: u
             }
         };
         if (bytes.len() + chunk.len()) as u64 > most {
-            return Err(too_large(shared));
+            return Err(too_large());
         }
         let came = (bytes.len() + chunk.len()) as u64;
         if came > counted {
             // Never for more than the body can have: the largest that is allowed fits when nothing else is there.
             let next = came.max((counted + STEP).min(declared.unwrap_or(most)));
-            held.merge(shared.app.reserve(next - counted)?);
+            shared.app.grow(&mut held, next - counted)?;
             counted = next;
         }
         bytes.extend_from_slice(&chunk);

@@ -6,12 +6,12 @@ use std::time::Duration;
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tower_http::add_extension::AddExtension;
 
 use super::patient::Patient;
 use crate::config::Limits;
@@ -27,11 +27,15 @@ const HEAD: usize = 65_536;
 /// How long answers may take to be read once everything is answered.
 const FLUSH: Duration = Duration::from_secs(5);
 
+/// The place of a connection among those that may be open. Whoever takes a connection over keeps it.
+#[derive(Clone, Debug)]
+pub struct Slot(#[expect(dead_code, reason = "held, not read")] Arc<OwnedSemaphorePermit>);
+
 /// Serves until `drain` ends: then goes on answering until nothing is under way, at most for `grace`, and closes. Says
 /// how many requests were not answered.
 pub async fn serve(listener: TcpListener, router: Router, limits: &Limits, drain: &Drain, grace: Duration) -> usize {
     let mut connections = JoinSet::new();
-    let graceful = GracefulShutdown::new();
+    let closing = watch::Sender::new(false);
     let room = Arc::new(Semaphore::new(limits.connections));
     let patience = limits.body_timeout;
     let mut http = http1::Builder::new();
@@ -66,11 +70,22 @@ pub async fn serve(listener: TcpListener, router: Router, limits: &Limits, drain
                 };
                 // Answers are small and somebody waits for them.
                 let _best_effort = socket.set_nodelay(true);
-                let service = TowerToHyperService::new(router.clone());
-                let connection = graceful.watch(http.serve_connection(TokioIo::new(Patient::new(socket, patience)), service));
+                // A WebSocket outlives its connection's task here, and goes on taking up its place.
+                let slot = Slot(Arc::new(slot));
+                let service = TowerToHyperService::new(AddExtension::new(router.clone(), slot.clone()));
+                let connection = http.serve_connection(TokioIo::new(Patient::new(socket, patience)), service);
+                let mut closing = closing.subscribe();
                 connections.spawn(async move {
-                    // A client that goes away is its own business.
-                    let _closed = connection.await;
+                    let mut connection = std::pin::pin!(connection.with_upgrades());
+                    let is_open = tokio::select! {
+                        // A client that goes away is its own business.
+                        _closed = &mut connection => false,
+                        _ = closing.wait_for(|closing| *closing) => true,
+                    };
+                    if is_open {
+                        connection.as_mut().graceful_shutdown();
+                        let _closed = connection.await;
+                    }
                     drop(slot);
                 });
             }
@@ -79,7 +94,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: &Limits, drain
     drop(listener);
     // Whoever still waits for an answer gets none, and is not waited for.
     let flush = if left == 0 { FLUSH } else { LAST_WORDS };
-    if tokio::time::timeout(flush, graceful.shutdown()).await.is_err() {
+    closing.send_replace(true);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(flush, all).await.is_err() {
         tracing::warn!("some connections were closed before their answers were read");
     }
     connections.shutdown().await;
@@ -89,7 +106,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: &Limits, drain
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> std::io::Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> std::io::Result<(tokio::net::TcpStream, OwnedSemaphorePermit)> {
     let slot = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
     let (socket, _peer) = listener.accept().await?;
     Ok((socket, slot))

@@ -112,7 +112,7 @@ struct PredictQuery {
 /// What can be wrong with every picture that is posted.
 #[derive(utoipa::IntoResponses)]
 #[expect(dead_code, reason = "only described, never built")]
-enum PictureProblems {
+pub(super) enum PictureProblems {
     #[response(
         status = 400,
         description = "The body's syntax is broken, or it broke off",

@@ -1,65 +1,46 @@
-//! Live streams: how they are doing, their results, their pictures.
-
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
+//! The dictionary of streams: list, add, look, change, remove; the configuration read again.
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequestParts, Path, RawQuery, State};
+use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::{Stream, StreamExt as _, stream};
-use tokio::sync::watch;
-use vigia_engine::hub::Delivery;
 
-use super::Shared;
-use super::docs::PictureBytes;
-use crate::error::{ApiError, Code, said};
-use crate::live::{LiveStream, Shown};
-use crate::wire::{Problem, ResultLine, StreamWire, Streams};
+use super::{Shared, body};
+use crate::config::{NewStream, StreamBodyError, StreamPatch};
+use crate::error::{ApiError, Code};
+use crate::wire::{Problem, Reloaded, StreamWire, Streams};
 
-/// A comment on an idle result stream this often, so that what is between keeps it open.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-/// What separates the pictures of a live view.
-const BOUNDARY: &str = "vigia-frame";
+/// Most bytes of a stream's configuration.
+const LONGEST: u64 = 65_536;
 
 /// Which stream, as it is described; [`Id`] reads it.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "only described, never built")]
-struct OfStream {
+pub(super) struct OfStream {
     /// The stream's id
     #[param(pattern = "^[A-Za-z0-9_.-]{1,64}$", example = "door")]
     id: String,
 }
 
-/// How a picture is shown, as it is described; [`annotated`] reads it.
-#[derive(utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "only described, never built")]
-struct Look {
-    /// 1: with what was found in it
-    #[param(minimum = 0, maximum = 1)]
-    annotate: Option<u8>,
-}
-
 /// A stream's id out of the address. What is no text there is the id of no stream.
-pub(super) struct Id(String);
+pub(super) struct Id(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let id = Path::<String>::from_request_parts(parts, state).await;
-        let no_text = |_rejection| {
-            let detail = "there is no stream whose id is not UTF-8: /v1/streams lists those that are there";
-            ApiError::new(Code::UnknownStream, detail)
-        };
-        id.map(|Path(id)| Self(id)).map_err(no_text)
+        id.map(|Path(id)| Self(id)).map_err(|_no_text| no_text())
     }
+}
+
+/// An id that is no text is that of no stream.
+pub(super) fn no_text() -> ApiError {
+    let detail = "there is no stream whose id is not UTF-8: /v1/streams lists those that are there";
+    ApiError::new(Code::UnknownStream, detail)
 }
 
 /// List the streams
@@ -68,7 +49,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     responses((status = 200, description = "The dictionary of streams", body = Streams, example = json!({"streams": [super::docs::stream_example()]}))),
 )]
 pub(super) async fn list(State(shared): State<Shared>) -> Json<Streams> {
-    Json(Streams { streams: shared.app.streams().map(|stream| stream.status()).collect() })
+    Json(Streams { streams: shared.app.streams.list().iter().map(|stream| stream.status()).collect() })
 }
 
 /// Look at one stream
@@ -81,195 +62,152 @@ pub(super) async fn list(State(shared): State<Shared>) -> Json<Streams> {
     ),
 )]
 pub(super) async fn get(State(shared): State<Shared>, Id(id): Id) -> Result<Json<StreamWire>, ApiError> {
-    Ok(Json(shared.app.stream(&id)?.status()))
+    Ok(Json(shared.app.streams.get(&id)?.status()))
 }
 
-/// Follow a stream's results (server-sent events)
+/// Add a stream
 ///
-/// `event: result` carries one result on one `data:` line and its number as `id:`; `event: missed` carries
-/// `{"missed": n}` when the reader was too slow for n of them. A reader that comes back with `Last-Event-ID` gets what
-/// came since, as far as it is kept (256 results). The events end when the stream does.
+/// It has the same keys as a stream of the configuration file, and its `id`. It stays until it is removed, also over a
+/// restart of the server; one whose frames are pushed, or that listens, ends when no frame comes for `timeout`, and leaves
+/// after `linger`.
 #[utoipa::path(
-    get, path = "/v1/streams/{id}/results", tag = "streams", operation_id = "followResults",
-    params(
-        OfStream,
-        ("Last-Event-ID" = Option<u64>, Header, description = "The last result that was read"),
-    ),
+    post, path = "/v1/streams", tag = "streams", operation_id = "addStream",
+    request_body(content = NewStream, content_type = "application/json", example = json!({"id": "door", "source": "rtsp://user:secret@10.0.0.7/h264", "pipeline": "faces"})),
     responses(
-        (status = 200, description = "Results as they come", content_type = "text/event-stream", body = String),
-        (status = 404, description = "Unknown stream", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "Last-Event-ID is not a number", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Shutting down", body = Problem, content_type = "application/problem+json"),
+        (status = 201, description = "It was added", body = StreamWire, headers(("Location" = String, description = "Its address")), example = json!(super::docs::stream_example())),
+        (status = 409, description = "The id is in use", body = Problem, content_type = "application/problem+json"),
+        StreamProblems,
     ),
 )]
-pub(super) async fn results(
+pub(super) async fn add(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let json = json(&shared, &headers, body).await?;
+    let NewStream { id, config } = NewStream::from_json(&json)?;
+    shared.app.check_stream(&id, &config)?;
+    let app = shared.app.clone();
+    // A source's address may be a file, a name, a port: looking at it is no work for a thread that serves connections.
+    let stream = shared.app.compute(move || app.streams.add(&id, &config)).await??;
+    let location = format!("/v1/streams/{}", stream.id());
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(stream.status())).into_response())
+}
+
+/// Change a stream (JSON merge patch)
+///
+/// Keys that are given are changed; `null` sets one back to its default. A stream whose `source`, `pipeline`, `cache`,
+/// `loop` or `transport` changes starts anew; everything else changes while it runs. A stream of the configuration file is
+/// as the file says again when the server starts anew.
+#[utoipa::path(
+    patch, path = "/v1/streams/{id}", tag = "streams", operation_id = "changeStream",
+    params(OfStream),
+    request_body(content((StreamPatch = "application/merge-patch+json", example = json!({"max_fps": 5})), (StreamPatch = "application/json", example = json!({"max_fps": 5})))),
+    responses(
+        (status = 200, description = "It was changed", body = StreamWire, example = json!(super::docs::stream_example())),
+        (status = 404, description = "Unknown stream", body = Problem, content_type = "application/problem+json"),
+        StreamProblems,
+    ),
+)]
+pub(super) async fn change(
     State(shared): State<Shared>,
     Id(id): Id,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    let stream = shared.app.stream(&id)?.clone();
-    not_ending(&shared)?;
-    let last = headers.get("last-event-id").map(|value| value.to_str().ok().and_then(|text| text.parse::<u64>().ok()));
-    let last = match last {
-        Some(None) => return Err(ApiError::new(Code::InvalidParameter, "Last-Event-ID: expected a number")),
-        Some(last) => last,
-        None => None,
+    body: Body,
+) -> Result<Json<StreamWire>, ApiError> {
+    shared.app.streams.get(&id)?;
+    let json = json(&shared, &headers, body).await?;
+    let app = shared.app.clone();
+    let change = move || {
+        app.streams.change(&id, |before| {
+            let config = before.patched(&json)?;
+            app.check_stream(&id, &config)?;
+            Ok(config)
+        })
     };
-    let subscription = stream.subscribe(last);
-    // The stream lives as long as somebody reads it.
-    let events = stream::unfold((subscription, stream), |(mut subscription, stream)| async move {
-        let event = match subscription.next().await? {
-            Delivery::Item(number, json) => {
-                Event::default().event("result").id(number.to_string()).data(String::from_utf8_lossy(&json))
-            }
-            Delivery::Missed(missed) => Event::default().event("missed").data(format!("{{\"missed\":{missed}}}")),
-        };
-        Some((Ok(event), (subscription, stream)))
-    });
-    let drain = shared.app.drain.clone();
-    let events = events.take_until(async move { drain.ending().await });
-    Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+    Ok(Json(shared.app.compute(change).await??.status()))
 }
 
-/// Get a stream's newest result
+/// Remove a stream
+///
+/// Its worker ends, and only that one; readers of its results are told the end. The id is free at once: a stream that is
+/// added under it again gets nothing of the old one.
 #[utoipa::path(
-    get, path = "/v1/streams/{id}/results/latest", tag = "streams", operation_id = "latestResult",
+    delete, path = "/v1/streams/{id}", tag = "streams", operation_id = "removeStream",
     params(OfStream),
     responses(
-        (status = 200, description = "The newest result", body = ResultLine<'static>),
-        (status = 404, description = "Unknown stream, or no result yet", body = Problem, content_type = "application/problem+json"),
-    ),
-)]
-pub(super) async fn latest(State(shared): State<Shared>, Id(id): Id) -> Result<Response, ApiError> {
-    let json = shared.app.stream(&id)?.latest().ok_or_else(|| nothing_yet(&id))?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
-}
-
-/// Look at a stream's newest picture
-#[utoipa::path(
-    get, path = "/v1/streams/{id}/snapshot.jpg", tag = "streams", operation_id = "snapshot",
-    params(OfStream, Look),
-    responses(
-        (status = 200, description = "The newest picture that has a result", content_type = "image/jpeg", body = PictureBytes),
-        (status = 404, description = "Unknown stream, or no result yet", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter is not valid", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "No room now; try again later", body = Problem, content_type = "application/problem+json"),
-    ),
-)]
-pub(super) async fn snapshot(
-    State(shared): State<Shared>,
-    Id(id): Id,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let annotated = annotated(query.as_deref().unwrap_or_default())?;
-    let stream = shared.app.stream(&id)?;
-    let shown = stream.newest().borrow().clone().ok_or_else(|| nothing_yet(&id))?;
-    let jpeg = shared.app.frame_jpeg(stream, &shown, annotated).await?;
-    Ok(([(header::CONTENT_TYPE, "image/jpeg"), (header::CACHE_CONTROL, "no-store")], jpeg).into_response())
-}
-
-/// Watch a stream (motion JPEG)
-///
-/// Each picture that has a result, as `multipart/x-mixed-replace`, which an `<img>` shows. A slow viewer is shown fewer
-/// pictures, never older ones.
-#[utoipa::path(
-    get, path = "/v1/streams/{id}/live.mjpeg", tag = "streams", operation_id = "watch",
-    params(OfStream, Look),
-    responses(
-        (status = 200, description = "Pictures as they come", content_type = "multipart/x-mixed-replace; boundary=vigia-frame", body = PictureBytes),
+        (status = 204, description = "It is gone"),
         (status = 404, description = "Unknown stream", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter is not valid", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Shutting down", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "No room now, or shutting down; try again later", body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(super) async fn live(
-    State(shared): State<Shared>,
-    Id(id): Id,
-    RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let annotated = annotated(query.as_deref().unwrap_or_default())?;
-    let stream = shared.app.stream(&id)?.clone();
-    not_ending(&shared)?;
-    let mut newest = stream.newest();
-    // Whoever comes is shown what there is at once.
-    newest.mark_changed();
-    let viewer = Viewer { shared: shared.clone(), stream, newest, annotated, is_first: true };
-    let parts = stream::unfold(viewer, |mut viewer| async move {
-        let part = viewer.next().await?;
-        Some((Ok::<_, Infallible>(part), viewer))
-    });
-    let drain = shared.app.drain.clone();
-    let parts = parts.take_until(async move { drain.ending().await });
-    let kind = format!("multipart/x-mixed-replace; boundary={BOUNDARY}");
-    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store".to_owned())];
-    Ok((headers, Body::from_stream(parts)).into_response())
+pub(super) async fn remove(State(shared): State<Shared>, Id(id): Id) -> Result<StatusCode, ApiError> {
+    let app = shared.app.clone();
+    shared.app.compute(move || app.streams.remove(&id)).await??;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-/// One that watches.
-struct Viewer {
-    shared: Shared,
-    stream: Arc<LiveStream>,
-    newest: watch::Receiver<Option<Arc<Shown>>>,
-    annotated: bool,
-    is_first: bool,
+/// Read the configuration file again
+///
+/// What differs in its `streams` is applied; nothing else is touched. A file with a mistake is refused whole. SIGHUP does
+/// the same.
+#[utoipa::path(
+    post, path = "/v1/reload", tag = "operations", operation_id = "reload",
+    responses(
+        (status = 200, description = "What was done", body = Reloaded, example = json!({"added": ["yard"], "changed": [], "removed": ["door"], "failed": [], "restart_needed": []})),
+        (status = 409, description = "There is no configuration file, or a stream of the same id was added over the API", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "A stream's pipeline is not served", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The file is not valid; the detail has line and hint", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "No room now, or shutting down; try again later", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn reload(State(shared): State<Shared>) -> Result<Json<Reloaded>, ApiError> {
+    let app = shared.app.clone();
+    Ok(Json(shared.app.compute(move || app.reload()).await??))
 }
 
-impl Viewer {
-    /// The next picture as a part; `None` when the stream is over.
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            self.newest.changed().await.ok()?;
-            let Some(shown) = self.newest.borrow_and_update().clone() else { continue };
-            match self.shared.app.frame_jpeg(&self.stream, &shown, self.annotated).await {
-                Ok(jpeg) => {
-                    let is_first = std::mem::take(&mut self.is_first);
-                    return Some(part(&jpeg, is_first));
-                }
-                // The next picture may be luckier.
-                Err(error) => tracing::debug!(stream = self.stream.id(), ?error, "a picture was not drawn"),
-            }
+/// What can be wrong with a stream's configuration.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "only described, never built")]
+enum StreamProblems {
+    /// Not JSON, or the body broke off
+    #[response(status = 400, content_type = "application/problem+json")]
+    Syntax(#[to_schema] Problem),
+    /// The body came too slowly
+    #[response(status = 408, content_type = "application/problem+json")]
+    Slow(#[to_schema] Problem),
+    /// The body is too large
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(#[to_schema] Problem),
+    /// Another content type than JSON
+    #[response(status = 415, content_type = "application/problem+json")]
+    Unsupported(#[to_schema] Problem),
+    /// A key, a value, the pipeline or the source is not valid
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(#[to_schema] Problem),
+    /// As many streams as may be, or shutting down
+    #[response(status = 503, content_type = "application/problem+json")]
+    Full(#[to_schema] Problem),
+}
+
+impl From<StreamBodyError> for ApiError {
+    fn from(error: StreamBodyError) -> Self {
+        match error {
+            StreamBodyError::Syntax(why) => Self::new(Code::InvalidJson, why),
+            StreamBodyError::Invalid(why) => Self::new(Code::InvalidStream, why),
         }
     }
 }
 
-/// A picture as a part, with the boundary that ends it: a browser shows a part when it has read that, which must not
-/// have to wait for the next picture.
-fn part(jpeg: &[u8], is_first: bool) -> Bytes {
-    let mut part = Vec::with_capacity(jpeg.len() + 128);
-    if is_first {
-        part.extend_from_slice(format!("--{BOUNDARY}\r\n").as_bytes());
+/// A JSON body within its limits.
+async fn json(shared: &Shared, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+    let _under_way = shared.app.drain.begin().ok_or_else(|| {
+        ApiError::new(Code::ShuttingDown, "the server is shutting down and takes no changes: ask another one")
+    })?;
+    let mut body = body::Incoming::new(headers, body);
+    let json = body::json(shared, headers, &mut body, LONGEST).await;
+    if json.is_err() {
+        shared.lingering.read_on(body);
     }
-    part.extend_from_slice(format!("Content-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len()).as_bytes());
-    part.extend_from_slice(jpeg);
-    part.extend_from_slice(format!("\r\n--{BOUNDARY}\r\n").as_bytes());
-    Bytes::from(part)
-}
-
-fn annotated(query: &str) -> Result<bool, ApiError> {
-    let mut annotated = false;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        annotated = match (name.as_ref(), value.as_ref()) {
-            ("annotate", "1") => true,
-            ("annotate", "0") => false,
-            ("annotate", _) => {
-                return Err(ApiError::new(Code::InvalidParameter, "annotate: expected 0 or 1"));
-            }
-            (other, _) => {
-                let detail = format!("{}: no such parameter; there is annotate", said(other));
-                return Err(ApiError::new(Code::InvalidParameter, detail));
-            }
-        };
-    }
-    Ok(annotated)
-}
-
-fn nothing_yet(id: &str) -> ApiError {
-    ApiError::new(Code::NoResultYet, format!("no frame of stream \"{id}\" has a result yet: look at its state"))
-}
-
-fn not_ending(shared: &Shared) -> Result<(), ApiError> {
-    if shared.app.drain.is_ending() {
-        return Err(ApiError::new(Code::ShuttingDown, "the server is shutting down"));
-    }
-    Ok(())
+    json
 }

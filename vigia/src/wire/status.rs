@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 use vigia_core::admission::DropReason;
-use vigia_engine::stream::StreamStatus;
+use vigia_engine::stream::{StateChange, StreamStatus};
 
 use super::{ms, round};
 
@@ -139,10 +140,13 @@ pub struct StreamWire {
     pub url: Option<String>,
     /// Its pipeline.
     pub pipeline: String,
-    /// `connecting`, `online`, `retrying`, `ended` or `failed`.
+    /// `connecting`, `online`, `stalled`, `retrying`, `ended` or `failed`.
     pub state: &'static str,
     /// Since when it is in this state (RFC 3339).
     pub since: String,
+    /// Why it is in this state, where something went wrong: `not-found`, `undecodable`, `unauthorized`, `unreachable`,
+    /// `stalled`, `timeout`, `library` or `panicked`.
+    pub reason: Option<&'static str>,
     /// How often its source was tried since it last worked.
     pub attempts: u32,
     /// What went wrong last.
@@ -157,6 +161,69 @@ pub struct StreamWire {
     pub frames: CountsWire,
     /// From a frame's arrival to its result, of the last frames; `null` before the first one.
     pub latency_ms: Option<LatencyWire>,
+    /// Frames that wait for the model.
+    pub cache: CacheWire,
+}
+
+/// What waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CacheWire {
+    /// How many frames.
+    pub frames: u64,
+    /// The memory they take.
+    pub bytes: u64,
+}
+
+/// A change of a stream's state.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StateEvent {
+    /// The stream's id.
+    pub stream: String,
+    /// Its state now.
+    pub state: &'static str,
+    /// Since when (RFC 3339).
+    pub since: String,
+    /// Why, where something went wrong.
+    pub reason: Option<&'static str>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// How often its source was tried since it last worked.
+    pub attempts: u32,
+}
+
+impl StateEvent {
+    /// As it is published.
+    pub fn json(change: StateChange) -> Bytes {
+        let StateChange { stream, state, since, reason, error, attempts } = change;
+        let since = humantime::format_rfc3339_millis(since).to_string();
+        let event = Self { stream: stream.id.to_string(), state: state.as_str(), since, reason, error, attempts };
+        // Nothing in it can fail to be written.
+        Bytes::from(serde_json::to_vec(&event).unwrap_or_default())
+    }
+}
+
+/// What reloading the configuration did.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct Reloaded {
+    /// Streams that are new.
+    pub added: Vec<String>,
+    /// Streams that were changed.
+    pub changed: Vec<String>,
+    /// Streams that are gone.
+    pub removed: Vec<String>,
+    /// Streams that could not be started.
+    pub failed: Vec<FailedStream>,
+    /// Sections that differ from what the server runs with: these take effect when it starts anew.
+    pub restart_needed: Vec<String>,
+}
+
+/// A stream that could not be started.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FailedStream {
+    /// Its id.
+    pub id: String,
+    /// Why.
+    pub error: String,
 }
 
 /// Frames per second.
@@ -185,10 +252,11 @@ pub struct CountsWire {
 
 impl StreamWire {
     /// A stream's status; `source` must not show credentials.
-    pub fn new(id: &str, source: &str, pipeline: &str, status: StreamStatus) -> Self {
+    pub fn new(id: &str, source: &str, url: Option<&str>, pipeline: String, status: StreamStatus) -> Self {
         let StreamStatus {
             state,
             since,
+            reason,
             attempts,
             last_error,
             size,
@@ -199,15 +267,18 @@ impl StreamWire {
             pending,
             dropped,
             latency,
+            cached_frames,
+            cached_bytes,
         } = status;
         let reasons = DropReason::ALL.into_iter().map(|reason| (reason.as_str(), dropped[reason.index()]));
         Self {
             id: id.to_owned(),
             source: source.to_owned(),
-            url: None,
-            pipeline: pipeline.to_owned(),
+            url: url.map(str::to_owned),
+            pipeline,
             state: state.as_str(),
             since: humantime::format_rfc3339_millis(since).to_string(),
+            reason,
             attempts,
             last_error,
             width: size.map(|size| size.width),
@@ -215,6 +286,7 @@ impl StreamWire {
             fps: FpsWire { incoming: round(fps_in, 10.0), inferred: round(fps_inferred, 10.0) },
             frames: CountsWire { received, inferred, pending, dropped: reasons.filter(|(_, n)| *n > 0).collect() },
             latency_ms: latency.map(LatencyWire::from),
+            cache: CacheWire { frames: cached_frames, bytes: cached_bytes },
         }
     }
 }

@@ -9,7 +9,7 @@ use vigia_core::detection::{Detection, Keypoint, Thresholds};
 use vigia_core::geometry::{BBox, Point};
 use vigia_core::landmarks::LandmarksSource;
 use vigia_core::result::FrameResult;
-use vigia_engine::batcher::Batcher;
+use vigia_engine::batcher::{Batcher, Picture};
 use vigia_engine::pipeline::{Pipeline, Stage, receiver};
 use vigia_testkit::{Script, boxes_by_frame, corner_landmarks, frame};
 
@@ -24,7 +24,7 @@ fn stage(script: Script) -> Stage {
 fn run(pipeline: &Pipeline, frame_id: u64) -> Result<FrameResult, InferError> {
     let (deliver, receiver) = receiver();
     let thresholds = Thresholds { confidence: 0.5, iou: 0.5 };
-    pipeline.submit(frame("a", frame_id), thresholds, Instant::now(), deliver);
+    pipeline.submit(Picture::Frame(frame("a", frame_id)), thresholds, Instant::now(), deliver);
     receiver.blocking_recv().expect("answered")
 }
 
@@ -86,7 +86,7 @@ fn many_frames_keep_their_results_apart() {
     let receivers: Vec<_> = (0..30)
         .map(|n| {
             let (deliver, receiver) = receiver();
-            pipeline.submit(frame("a", n), thresholds, Instant::now(), deliver);
+            pipeline.submit(Picture::Frame(frame("a", n)), thresholds, Instant::now(), deliver);
             receiver
         })
         .collect();

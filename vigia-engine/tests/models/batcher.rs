@@ -1,35 +1,45 @@
-//! The batcher's behaviour with a scripted model: no engine, no clock.
-#![expect(clippy::panic, reason = "a test fails by panicking")]
+//! Batches, refusals, panics and the end of a model's threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use vigia_core::backend::{InferError, Output, Request};
+use std::time::Instant;
+
+use vigia_core::admission::{CacheMode, CachePolicy, DropReason};
+use vigia_core::backend::{InferError, Output};
+use vigia_core::batching::Live;
 use vigia_core::detection::Thresholds;
-use vigia_engine::batcher::{Batcher, Completed, Reply};
+use vigia_engine::batcher::{Batcher, Completed, Picture, Reply};
+use vigia_testkit::live::NEVER;
 use vigia_testkit::{Gate, Script, batcher, boxes_by_frame, frame};
+
+pub(crate) const THRESHOLDS: Thresholds = Thresholds { confidence: 0.5, iou: 0.5 };
 
 fn start(max_batch: usize, queue: usize, instances: usize, script: Script) -> Batcher {
     batcher("scripted", max_batch, queue, instances, script)
 }
 
-fn request(stream: &str, frame_id: u64) -> Request {
-    Request { frame: frame(stream, frame_id), roi: None, thresholds: Thresholds { confidence: 0.5, iou: 0.5 } }
-}
-
-fn reply() -> (Reply, Receiver<Completed>) {
+pub(crate) fn reply() -> (Reply, Receiver<Completed>) {
     let (sender, receiver) = sync_channel(1);
     (Box::new(move |completed| sender.send(completed).expect("the test waits")), receiver)
 }
 
 fn submit(batcher: &Batcher, stream: &str, frame_id: u64) -> Receiver<Completed> {
     let (reply, receiver) = reply();
-    batcher.submit(request(stream, frame_id), reply);
+    batcher.submit(Picture::Frame(frame(stream, frame_id)), THRESHOLDS, reply);
     receiver
 }
 
-fn left_edge(completed: &Completed) -> f32 {
+/// A frame of a stream of which `frames` may wait.
+fn submit_live(batcher: &Batcher, stream: &str, frame_id: u64, mode: CacheMode, frames: usize) -> Receiver<Completed> {
+    let (reply, receiver) = reply();
+    let live = Live { cache: CachePolicy { mode, frames }, offered: Instant::now(), latency: NEVER };
+    batcher.submit_live(Picture::Frame(frame(stream, frame_id)), THRESHOLDS, live, Box::new(()), reply);
+    receiver
+}
+
+pub(crate) fn left_edge(completed: &Completed) -> f32 {
     match &completed.answer.output {
         Ok(Output::Detections(d)) => d[0].bbox.x1,
         other => panic!("no detections: {other:?}"),
@@ -91,15 +101,11 @@ fn a_panic_is_answered_and_the_next_request_finds_a_new_instance() {
 fn a_newer_frame_takes_the_place_of_its_streams_oldest() {
     let (script, gate) = Gate::before(boxes_by_frame());
     let batcher = start(1, 8, 1, script);
-    let newest = |stream, frame_id| {
-        let (reply, receiver) = reply();
-        batcher.submit_newest(request(stream, frame_id), 1, reply);
-        receiver
-    };
+    let newest = |stream, frame_id| submit_live(&batcher, stream, frame_id, CacheMode::Latest, 1);
     let running = newest("a", 1);
     gate.wait_for_batch();
     let [old, new, other] = [newest("a", 2), newest("a", 3), newest("b", 7)];
-    assert_eq!(old.recv().expect("answered at once").answer.output, Err(InferError::Superseded));
+    assert_eq!(old.recv().expect("answered at once").answer.output, Err(InferError::Dropped(DropReason::Superseded)));
     assert_eq!(batcher.figures().waiting, 2);
     (0..3).for_each(|_| gate.open());
     for (answer, left) in [(running, 1.0), (new, 3.0), (other, 7.0)] {

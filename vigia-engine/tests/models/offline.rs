@@ -1,4 +1,4 @@
-//! Pictures and videos through a pipeline, with scripted sources and models: no engine, no clock.
+//! Pictures and videos through a pipeline: in order, nothing dropped.
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};

@@ -1,0 +1,7 @@
+//! Models' threads and the pipelines over them, with scripted models and sources: no engine, no clock.
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+mod batcher;
+mod encoded;
+mod offline;
+mod pipeline;

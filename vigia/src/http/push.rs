@@ -1,0 +1,384 @@
+//! Frames that are pushed: one by one with PUT, or many over a WebSocket.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Extension, FromRequestParts, Path, RawQuery, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+use utoipa::ToSchema;
+use vigia_core::backend::InferError;
+use vigia_core::source::EncodedPicture;
+use vigia_engine::memory::Charge;
+use vigia_engine::stream::{Outcome, Refused};
+
+use super::docs::PictureBytes;
+use super::listener::Slot;
+use super::sockets::{self, PING};
+use super::streams::{Id, OfStream, no_text};
+use super::watch::not_ending;
+use super::{Shared, body};
+use crate::drain::UnderWay;
+use crate::error::{ApiError, Code, said};
+use crate::live::LiveStream;
+use crate::streams::PUSH;
+use crate::wire::{Problem, ResultLine};
+
+/// Frames of one socket that may be under way; more are read when one of them is answered.
+const PIPELINE: usize = 64;
+/// Bytes of a message before the picture: the frame's id.
+const HEAD: usize = 8;
+
+/// A frame's address, as it is described; [`FrameAddress`] reads it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only described, never built")]
+struct OfFrame {
+    /// The stream's id
+    #[param(pattern = "^[A-Za-z0-9_.-]{1,64}$", example = "door")]
+    id: String,
+    /// The frame's number; above that of the frame before
+    #[param(minimum = 0, example = 7)]
+    frame_id: u64,
+}
+
+/// What is wanted, as it is described; [`waits`] reads it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "only described, never built")]
+struct Wait {
+    /// `result`: the answer comes when the frame has its result, and is the result
+    #[param(inline)]
+    wait: Option<WaitFor>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only described, never built")]
+enum WaitFor {
+    Result,
+}
+
+/// A stream's id and a frame's number out of the address.
+pub(super) struct FrameAddress {
+    id: String,
+    frame_id: u64,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for FrameAddress {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((id, number)) = path.map_err(|_no_text| no_text())?;
+        let frame_id = number.parse().map_err(|_no_number| {
+            let detail = format!("frame_id: expected a number from 0 to {}, not \"{}\"", u64::MAX, said(&number));
+            ApiError::new(Code::InvalidParameter, detail)
+        })?;
+        Ok(Self { id, frame_id })
+    }
+}
+
+/// A frame was taken.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Accepted {
+    /// The stream's id.
+    stream: String,
+    /// The frame's number.
+    frame_id: u64,
+}
+
+/// Push one frame
+///
+/// For a stream whose source is `push`. The picture waits encoded, and is decoded only when its turn has come; a newer one
+/// may take its place before (see `cache` of the stream). Without `wait=result` the answer says only that it was taken.
+#[utoipa::path(
+    put, path = "/v1/streams/{id}/frames/{frame_id}", tag = "streams", operation_id = "pushFrame",
+    params(OfFrame, Wait),
+    request_body(content(
+        (PictureBytes = "image/jpeg"), (PictureBytes = "image/png"), (PictureBytes = "image/webp"),
+    )),
+    responses(
+        (status = 200, description = "With `wait=result`: what was found", body = ResultLine<'static>),
+        (status = 202, description = "It was taken", body = Accepted, example = json!({"stream": "door", "frame_id": 7})),
+        (status = 404, description = "Unknown stream", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The id is not above the last one, the stream has ended, or its frames are not pushed", body = Problem, content_type = "application/problem+json"),
+        super::predict::PictureProblems,
+    ),
+)]
+pub(super) async fn put(
+    State(shared): State<Shared>,
+    address: FrameAddress,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let mut body = body::Incoming::new(&headers, body);
+    let answer = take(&shared, address, query.as_deref().unwrap_or_default(), &headers, &mut body).await;
+    if answer.is_err() {
+        shared.lingering.read_on(body);
+    }
+    answer
+}
+
+async fn take(
+    shared: &Shared,
+    address: FrameAddress,
+    query: &str,
+    headers: &HeaderMap,
+    body: &mut body::Incoming,
+) -> Result<Response, ApiError> {
+    let _under_way = begin(shared)?;
+    let FrameAddress { id, frame_id } = address;
+    let waits = waits(query)?;
+    let stream = pushed(shared, &id)?;
+    let body::Picture { bytes, held } = body::picture(shared, headers, body).await?;
+    if !waits {
+        push(shared, &stream, frame_id, bytes, held, None)?;
+        return Ok((StatusCode::ACCEPTED, Json(Accepted { stream: id, frame_id })).into_response());
+    }
+    let (sender, receiver) = oneshot::channel::<Outcome>();
+    let waiter = move |outcome| {
+        // A client that went away does not want it.
+        let _gone = sender.send(outcome);
+    };
+    push(shared, &stream, frame_id, bytes, held, Some(Box::new(waiter)))?;
+    let ended = |_lost| ApiError::new(Code::StreamEnded, "the stream ended before the frame had its result");
+    let result = receiver.await.map_err(ended)??;
+    let json = stream.outputs().json(&result);
+    Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+fn begin(shared: &Shared) -> Result<UnderWay, ApiError> {
+    shared.app.drain.begin().ok_or_else(|| {
+        ApiError::new(Code::ShuttingDown, "the server is shutting down and takes no new frames: ask another one")
+    })
+}
+
+/// The stream, where its frames are pushed.
+fn pushed(shared: &Shared, id: &str) -> Result<Arc<LiveStream>, ApiError> {
+    let stream = shared.app.streams.get(id)?;
+    if stream.config().source == PUSH {
+        return Ok(stream);
+    }
+    let detail = format!("the frames of stream \"{id}\" come from its source: push into one whose source is push");
+    Err(ApiError::new(Code::NotPushed, detail))
+}
+
+fn push(
+    shared: &Shared,
+    stream: &LiveStream,
+    frame_id: u64,
+    bytes: Bytes,
+    held: Charge,
+    waiter: Option<vigia_engine::stream::Waiter>,
+) -> Result<(), ApiError> {
+    shared.app.check_picture(&bytes)?;
+    // From here on the stream's cache counts it. Nobody else has the bytes, so that they are not copied.
+    drop(held);
+    let picture = EncodedPicture { frame_id: Some(frame_id), captured_at: SystemTime::now(), bytes: Vec::from(bytes) };
+    stream.push(picture, waiter).map(drop).map_err(|refused| match refused {
+        Refused::Ended => {
+            let detail = format!("stream \"{}\" takes no more frames: add it again", stream.id());
+            ApiError::new(Code::StreamEnded, detail)
+        }
+        Refused::NotAbove { last } => {
+            let detail = format!("frame_id: {frame_id} is not above the last one, {last}: ids grow from frame to frame");
+            ApiError::new(Code::FrameIdNotAbove, detail)
+        }
+    })
+}
+
+fn waits(query: &str) -> Result<bool, ApiError> {
+    let mut waits = false;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let detail = match (name.as_ref(), value.as_ref()) {
+            ("wait", "result") => {
+                waits = true;
+                continue;
+            }
+            ("wait", other) => format!("wait: expected result, not \"{}\"", said(other)),
+            (other, _) => format!("{}: no such parameter; there is wait", said(other)),
+        };
+        return Err(ApiError::new(Code::InvalidParameter, detail));
+    }
+    Ok(waits)
+}
+
+/// Push frames (WebSocket)
+///
+/// Each binary message is one frame: its number as 8 bytes, the most significant first, then the picture. What becomes of
+/// each frame comes back as one text message, in the order of the frames: its result; or, where it has none,
+/// `{"stream", "frame_id", "dropped": reason}` or `{"stream", "frame_id", "problem": {…}}`. Frames may be sent without
+/// waiting for answers; after 64 without one, no more are read. The socket is closed when the stream ends.
+#[utoipa::path(
+    get, path = "/v1/streams/{id}/frames", tag = "streams", operation_id = "pushFrames",
+    params(OfStream),
+    responses(
+        (status = 101, description = "The WebSocket is open"),
+        (status = 400, description = "Not a WebSocket's handshake", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "Unknown stream", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The frames of this stream are not pushed", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Shutting down", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn socket(
+    State(shared): State<Shared>,
+    Id(id): Id,
+    Extension(slot): Extension<Slot>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let stream = pushed(&shared, &id)?;
+    not_ending(&shared)?;
+    let upgrade = upgrade.map_err(|why| sockets::no_handshake(&why))?;
+    let most = usize::try_from(shared.app.limits.body).unwrap_or(usize::MAX).saturating_add(HEAD);
+    let upgrade = upgrade.max_message_size(most).max_frame_size(most);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let pusher = Pusher::new(shared, stream);
+        pusher.serve(socket).await;
+        drop(slot);
+    }))
+}
+
+/// What became of a frame that came over a socket.
+struct Answer {
+    frame_id: Option<u64>,
+    outcome: Result<Outcome, ApiError>,
+    /// Until it is said, the server does not end.
+    _under_way: Option<UnderWay>,
+}
+
+/// One socket over which frames come.
+struct Pusher {
+    shared: Shared,
+    stream: Arc<LiveStream>,
+    answers: mpsc::Sender<Answer>,
+    answered: mpsc::Receiver<Answer>,
+    under_way: usize,
+}
+
+/// A frame that has no result.
+#[derive(Serialize)]
+struct NoResult<'a> {
+    stream: &'a str,
+    frame_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<Problem>,
+}
+
+impl Pusher {
+    fn new(shared: Shared, stream: Arc<LiveStream>) -> Self {
+        // Room for each frame under way, so that nobody who answers waits.
+        let (answers, answered) = mpsc::channel(PIPELINE);
+        Self { shared, stream, answers, answered, under_way: 0 }
+    }
+
+    async fn serve(mut self, mut socket: WebSocket) {
+        let outputs = self.stream.outputs().clone();
+        let drain = self.shared.app.drain.clone();
+        let (mut ended, mut ending) = (std::pin::pin!(outputs.ended()), std::pin::pin!(drain.ending()));
+        let mut ping = tokio::time::interval(PING);
+        // Why no more is read: the socket is closed with it once everything is answered.
+        let mut close = None;
+        loop {
+            if let (Some(code), 0) = (close, self.under_way) {
+                let (code, reason) = code;
+                let frame = CloseFrame { code, reason: axum::extract::ws::Utf8Bytes::from_static(reason) };
+                // Whoever has gone needs no goodbye.
+                let _gone = socket.send(Message::Close(Some(frame))).await;
+                return;
+            }
+            let reads = close.is_none() && self.under_way < PIPELINE;
+            let sent = tokio::select! {
+                Some(answer) = self.answered.recv() => {
+                    self.under_way -= 1;
+                    socket.send(Message::text(self.said(answer))).await
+                }
+                message = socket.recv(), if reads => match message {
+                    Some(Ok(Message::Binary(message))) => {
+                        self.frame(message);
+                        Ok(())
+                    }
+                    Some(Ok(Message::Text(_))) => {
+                        let why = "a frame is a binary message: its number in 8 bytes, then the picture";
+                        self.answer(None, Err(ApiError::new(Code::NotAPicture, why)), None);
+                        Ok(())
+                    }
+                    // Pings are answered by the library.
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+                    Some(Ok(Message::Close(_))) | None => return,
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "a socket broke");
+                        close = Some((close_code::SIZE, "a message is longer than limits.body, or no WebSocket's"));
+                        Ok(())
+                    }
+                },
+                () = &mut ended, if close.is_none() => {
+                    close = Some((close_code::NORMAL, "the stream has ended"));
+                    Ok(())
+                }
+                () = &mut ending, if close.is_none() => {
+                    close = Some((close_code::AWAY, "the server is shutting down"));
+                    Ok(())
+                }
+                _ = ping.tick() => socket.send(Message::Ping(Bytes::new())).await,
+            };
+            if sent.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// One message.
+    fn frame(&mut self, mut message: Bytes) {
+        let Some(head) = message.first_chunk::<HEAD>() else {
+            let why = format!("a message of {} bytes: its first 8 are the frame's number", message.len());
+            return self.answer(None, Err(ApiError::new(Code::NotAPicture, why)), None);
+        };
+        let frame_id = u64::from_be_bytes(*head);
+        let picture = message.split_off(HEAD);
+        drop(message);
+        let taken = begin(&self.shared).and_then(|under_way| {
+            let held = self.shared.app.reserve(picture.len() as u64)?;
+            let answers = self.answers.clone();
+            let waiter = move |outcome| {
+                let answer = Answer { frame_id: Some(frame_id), outcome: Ok(outcome), _under_way: Some(under_way) };
+                // There is room for each; a socket that is gone wants none.
+                let _gone = answers.try_send(answer);
+            };
+            push(&self.shared, &self.stream, frame_id, picture, held, Some(Box::new(waiter)))
+        });
+        match taken {
+            Ok(()) => self.under_way += 1,
+            Err(error) => self.answer(Some(frame_id), Err(error), None),
+        }
+    }
+
+    fn answer(&mut self, frame_id: Option<u64>, outcome: Result<Outcome, ApiError>, under_way: Option<UnderWay>) {
+        self.under_way += 1;
+        let _room = self.answers.try_send(Answer { frame_id, outcome, _under_way: under_way });
+    }
+
+    fn said(&self, answer: Answer) -> String {
+        let Answer { frame_id, outcome, _under_way } = answer;
+        let (dropped, problem) = match outcome {
+            Ok(Ok(result)) => {
+                return String::from_utf8(Vec::from(self.stream.outputs().json(&result))).unwrap_or_default();
+            }
+            Ok(Err(InferError::Dropped(reason))) => (Some(reason.as_str()), None),
+            Ok(Err(error)) => (None, Some(ApiError::from(error).problem())),
+            Err(error) => (None, Some(error.problem())),
+        };
+        let answer = NoResult { stream: self.stream.id(), frame_id, dropped, problem };
+        // Nothing in it can fail to be written.
+        serde_json::to_string(&answer).unwrap_or_default()
+    }
+}

@@ -1,0 +1,361 @@
+//! The dictionary of streams: those of the configuration file and those that were added over the API, which are the same
+//! thing. Adding, changing, removing, reloading; what was added survives a restart.
+
+mod store;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use vigia_core::admission::CachePolicy;
+use vigia_core::backoff::Backoff;
+use vigia_core::id::StreamRef;
+use vigia_core::source::SourceError;
+use vigia_engine::hub::{Hub, Subscription};
+use vigia_engine::metrics::Metrics;
+use vigia_engine::pipeline::Pipeline;
+use vigia_engine::registry::{AddError, Registry};
+use vigia_engine::stream::{Feed, Means, StreamOptions};
+
+use crate::config::{Config, StreamConfig, hidden};
+use crate::error::{ApiError, Code, said};
+use crate::live::{LiveStream, Parts};
+use crate::wire::{self, Reloaded};
+use store::Store;
+
+/// A camera that does not know our password may lock us out if it is asked too often.
+const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(30);
+/// Changes of state that are kept for listeners that come back.
+const KEPT_CHANGES: usize = 1024;
+/// The source of a stream whose frames are pushed.
+pub const PUSH: &str = "push";
+
+/// A source that is ready to be used.
+pub struct Opened {
+    /// Where frames come from.
+    pub feed: Feed,
+    /// The source as it may be shown.
+    pub shown: String,
+    /// Where to connect, for one that listens.
+    pub url: Option<String>,
+}
+
+/// Turns the source of a configuration into frames; all but `push`.
+pub trait OpenFeed: Send + Sync {
+    /// Understands the address; connects to nothing. A source that listens does so from now on.
+    ///
+    /// # Errors
+    /// When there can never be a frame from it: no such file, an address that is none, a port in use.
+    fn open(&self, stream: &StreamRef, config: &StreamConfig) -> Result<Opened, SourceError>;
+}
+
+/// For a server that is built without GStreamer: frames can only be pushed.
+#[derive(Clone, Copy, Debug)]
+pub struct PushedOnly;
+
+impl OpenFeed for PushedOnly {
+    fn open(&self, _stream: &StreamRef, _config: &StreamConfig) -> Result<Opened, SourceError> {
+        let why = "this vigia was built without GStreamer: frames can only be pushed (source: push)";
+        Err(SourceError::NotFound(why.to_owned()))
+    }
+}
+
+/// What streams are made of.
+pub struct Workshop {
+    /// Opens sources.
+    pub feeds: Box<dyn OpenFeed>,
+    /// Pipelines by name.
+    pub pipelines: BTreeMap<String, Arc<Pipeline>>,
+    /// What they share.
+    pub means: Means,
+    /// Where they count.
+    pub metrics: Metrics,
+}
+
+/// The streams that there are.
+pub struct Streams {
+    registry: Registry<LiveStream>,
+    workshop: Workshop,
+    changes: Arc<Hub<Bytes>>,
+    /// One change of the dictionary at a time; holds the streams of the file as it was read last.
+    file: Mutex<BTreeMap<String, StreamConfig>>,
+    store: Arc<Store>,
+}
+
+impl std::fmt::Debug for Streams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Streams").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}
+
+impl Streams {
+    /// No streams yet, and at most `limit` ever. What is added over the API is kept in `store`, where there is one.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(workshop: Workshop, limit: usize, store: Option<PathBuf>) -> std::io::Result<Self> {
+        Ok(Self {
+            registry: Registry::new(limit)?,
+            workshop,
+            changes: Arc::new(Hub::new(KEPT_CHANGES)),
+            file: Mutex::default(),
+            store: Arc::new(Store::new(store)),
+        })
+    }
+
+    /// Starts the streams of the configuration, and those that were added over the API in an earlier life. One that cannot
+    /// be started is logged and left out.
+    pub fn start(&self, config: &Config) {
+        let mut file = self.file.lock();
+        file.clone_from(&config.streams);
+        for (id, stream) in &config.streams {
+            if let Err(error) = self.launch(id, stream, false) {
+                tracing::error!(stream = id, %error, "a stream of the configuration is left out");
+            }
+        }
+        for (id, stream) in self.store.load() {
+            if config.streams.contains_key(&id) {
+                tracing::warn!(stream = id, "the configuration has a stream of this id: the one that was added is left out");
+                continue;
+            }
+            let checked = config.check_stream(&id, &stream).map_err(|why| ApiError::new(Code::InvalidStream, why));
+            if let Err(error) = checked.and_then(|()| self.launch(&id, &stream, true)) {
+                tracing::error!(stream = id, %error, "a stream that was added is left out");
+            }
+        }
+    }
+
+    /// All of them, in the order of their ids.
+    pub fn list(&self) -> Vec<Arc<LiveStream>> {
+        self.registry.list()
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// When there is none of this id.
+    pub fn get(&self, id: &str) -> Result<Arc<LiveStream>, ApiError> {
+        self.registry.get(id).ok_or_else(|| unknown(id))
+    }
+
+    /// Adds one over the API. An id whose stream is over may be taken again.
+    ///
+    /// # Errors
+    /// When the id is in use, there are too many, or the source cannot be used.
+    pub fn add(&self, id: &str, config: &StreamConfig) -> Result<Arc<LiveStream>, ApiError> {
+        let file = self.file.lock();
+        if self.registry.get(id).is_some_and(|old| old.is_over()) {
+            self.take_out(id);
+        }
+        let added = self.launch(id, config, true)?;
+        self.store.put(id, Some(config));
+        drop(file);
+        Ok(added)
+    }
+
+    /// Changes one: in place where that is possible, else it starts anew as a new generation.
+    ///
+    /// # Errors
+    /// When there is none, or its new source cannot be used; it then goes on as it was.
+    pub fn change(
+        &self,
+        id: &str,
+        edit: impl FnOnce(&StreamConfig) -> Result<StreamConfig, ApiError>,
+    ) -> Result<Arc<LiveStream>, ApiError> {
+        let file = self.file.lock();
+        let stream = self.get(id)?;
+        let config = edit(&stream.config())?;
+        let is_added = stream.is_added();
+        let changed = self.apply(id, &stream, &config)?;
+        if is_added {
+            self.store.put(id, Some(&config));
+        }
+        drop(file);
+        Ok(changed)
+    }
+
+    fn apply(&self, id: &str, stream: &Arc<LiveStream>, config: &StreamConfig) -> Result<Arc<LiveStream>, ApiError> {
+        let before = stream.config();
+        if !before.restarts(config) {
+            stream.reconfigure(config.clone(), self.options(config)?);
+            return Ok(stream.clone());
+        }
+        let is_added = stream.is_added();
+        // What cannot work is found out first, as far as possible; a port that both listen on is free only after.
+        self.options(config)?;
+        self.take_out(id);
+        self.launch(id, config, is_added).inspect_err(|_error| {
+            if let Err(error) = self.launch(id, &before, is_added) {
+                tracing::error!(stream = id, %error, "the stream could not go on as it was");
+            }
+        })
+    }
+
+    /// Removes one; it ends by and by, and nothing of it is seen any more.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn remove(&self, id: &str) -> Result<(), ApiError> {
+        let file = self.file.lock();
+        let removed = self.take_out(id).ok_or_else(|| unknown(id))?;
+        if removed.is_added() {
+            self.store.put(id, None);
+        }
+        drop(file);
+        Ok(())
+    }
+
+    /// Applies what differs between the streams of `new` and those of the configuration as it was read last; touches
+    /// nothing else.
+    ///
+    /// # Errors
+    /// When something of it cannot be; nothing was changed then.
+    pub fn reload(&self, new: &Config) -> Result<Reloaded, ApiError> {
+        let mut file = self.file.lock();
+        let differs = |id: &String, config: &StreamConfig| file.get(id) != Some(config);
+        let changed: Vec<_> = new.streams.iter().filter(|(id, config)| differs(id, config)).collect();
+        for (id, config) in &changed {
+            if self.registry.get(id).is_some_and(|stream| stream.is_added()) {
+                let detail = format!("streams.{id}: a stream of this id was added over the API: remove that one first");
+                return Err(ApiError::new(Code::StreamExists, detail));
+            }
+            self.options(config).map_err(|error| error.within(&format!("streams.{id}")))?;
+        }
+        let gone: Vec<String> = file.keys().filter(|id| !new.streams.contains_key(*id)).cloned().collect();
+        let mut reloaded = Reloaded::default();
+        for id in gone {
+            if self.registry.get(&id).is_some_and(|stream| !stream.is_added()) && self.take_out(&id).is_some() {
+                reloaded.removed.push(id);
+            }
+        }
+        for (id, config) in changed {
+            let outcome = match self.registry.get(id) {
+                Some(stream) => self.apply(id, &stream, config).map(|_| &mut reloaded.changed),
+                None => self.launch(id, config, false).map(|_| &mut reloaded.added),
+            };
+            match outcome {
+                Ok(list) => list.push(id.clone()),
+                Err(error) => {
+                    tracing::error!(stream = id, %error, "a stream of the configuration is left out");
+                    reloaded.failed.push(wire::FailedStream { id: id.clone(), error: error.to_string() });
+                }
+            }
+        }
+        file.clone_from(&new.streams);
+        Ok(reloaded)
+    }
+
+    /// Changes of state of all streams as JSON, from now on or after the one of this number.
+    pub fn changes(&self, last: Option<u64>) -> Subscription<Bytes> {
+        self.changes.subscribe(last)
+    }
+
+    /// Takes no more streams and asks all to end, without waiting for it.
+    pub fn close(&self) {
+        self.registry.close();
+    }
+
+    fn take_out(&self, id: &str) -> Option<Arc<LiveStream>> {
+        let removed = self.registry.remove(id);
+        if removed.is_some() {
+            self.workshop.metrics.forget_stream(id);
+        }
+        removed
+    }
+
+    fn launch(&self, id: &str, config: &StreamConfig, is_added: bool) -> Result<Arc<LiveStream>, ApiError> {
+        let options = self.options(config)?;
+        let pipeline = self.pipeline(&config.pipeline)?.clone();
+        let reserved = self.registry.reserve(id).map_err(|error| match error {
+            AddError::InUse(_) => {
+                let detail = format!("id: there is a stream \"{}\" already: take another id, or change that one", said(id));
+                ApiError::new(Code::StreamExists, detail)
+            }
+            AddError::Full(_) => ApiError::new(Code::TooManyStreams, format!("{error} (limits.streams)")),
+            AddError::Closing => ApiError::new(Code::ShuttingDown, "the server is shutting down"),
+        })?;
+        let stream = reserved.stream().clone();
+        let Opened { feed, shown, url } = match config.source.as_str() {
+            PUSH => {
+                let url = Some(format!("/v1/streams/{id}/frames"));
+                Opened { feed: Feed::Pushed, shown: PUSH.to_owned(), url }
+            }
+            _ => match self.workshop.feeds.open(&stream, config) {
+                Ok(opened) => opened,
+                Err(error) if is_added => {
+                    return Err(ApiError::new(Code::SourceUnusable, format!("source: {error}")));
+                }
+                // Nobody waits for an answer here: the stream shows what is wrong with it.
+                Err(error) => {
+                    let feed = Feed::Pulled(Box::new(move || Err(error.clone())));
+                    Opened { feed, shown: hidden(&config.source), url: None }
+                }
+            },
+        };
+        let changes = self.changes.clone();
+        let changed = move |change| changes.publish(wire::StateEvent::json(change));
+        let (remover, metrics, store) =
+            (self.registry.remover(), self.workshop.metrics.clone(), self.store.clone());
+        let this = stream.clone();
+        let gone = move || {
+            if remover.remove(&this).is_some() {
+                metrics.forget_stream(this.id.as_str());
+                if is_added {
+                    store.put(this.id.as_str(), None);
+                }
+            }
+        };
+        let parts = Parts {
+            stream,
+            config: config.clone(),
+            source: shown,
+            url,
+            feed,
+            pipeline,
+            options,
+            is_added,
+            changed: Box::new(changed),
+            gone: Box::new(gone),
+        };
+        let metrics = self.workshop.metrics.stream(id);
+        let live = LiveStream::start(parts, self.workshop.means.clone(), metrics).map_err(|error| {
+            self.workshop.metrics.forget_stream(id);
+            ApiError::new(Code::Overloaded, format!("the system gives no thread for the stream: {error}"))
+        })?;
+        let live = Arc::new(live);
+        reserved.fill(&live);
+        Ok(live)
+    }
+
+    fn pipeline(&self, name: &str) -> Result<&Arc<Pipeline>, ApiError> {
+        self.workshop.pipelines.get(name).ok_or_else(|| {
+            let known: Vec<_> = self.workshop.pipelines.keys().map(String::as_str).collect();
+            let detail = format!("pipeline: \"{}\" is not served; there is {}", said(name), known.join(", "));
+            ApiError::new(Code::UnknownPipeline, detail)
+        })
+    }
+
+    fn options(&self, config: &StreamConfig) -> Result<StreamOptions, ApiError> {
+        let thresholds = self.pipeline(&config.pipeline)?.detector().spec().thresholds;
+        Ok(StreamOptions {
+            thresholds,
+            every: config.every,
+            max_fps: config.max_fps,
+            cache: CachePolicy::from(config.cache),
+            latency: config.latency,
+            timeout: config.timeout,
+            linger: config.linger,
+            repeat: config.repeat,
+            backoff: Backoff { initial: config.retry.initial, max: config.retry.max },
+            unauthorized_pause: UNAUTHORIZED_PAUSE,
+        })
+    }
+}
+
+fn unknown(id: &str) -> ApiError {
+    let detail = format!("there is no stream \"{}\": GET /v1/streams lists those that there are", said(id));
+    ApiError::new(Code::UnknownStream, detail)
+}
