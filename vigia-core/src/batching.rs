@@ -5,14 +5,17 @@
 //!
 //! Requests wait in one lane per owner. Lanes take turns in rounds, one request each, and within a round the nearest
 //! deadline goes first: so nobody starves, however greedy another is, and what is urgent does not wait behind what is
-//! not. Within a lane the order is kept. What somebody asked for (a posted picture, a crop) and what comes by itself (a
-//! live frame) take turns when both wait, so that neither makes the other wait for more than one of its own kind.
+//! not. A lane in which something comes while a round is on is served in that round, if it was not yet: who sends seldom
+//! gets every turn that is due, and who sends often no more. Within a lane the order is kept. What somebody asked for (a
+//! posted picture, a crop) and what comes by itself (a live frame) take turns when both wait, so that neither makes the
+//! other wait for more than one of its own kind.
 //!
 //! A live frame that could not be answered within its objective any more is not run: it comes out of
 //! [`BatchQueue::take_stale`], and its lane keeps its turn.
 //!
-//! What is still encoded has to be prepared before it can run. It is handed out for that when its turn has come, a few
-//! ahead of the slots, so that it waits in its small form and no slot waits for a decoder.
+//! What is still encoded has to be prepared before it can run. It is handed out for that when its turn has nearly come, a
+//! few ahead of the slots, so that it waits in its small form and no slot waits for a decoder. Prepared, it keeps its
+//! place in the order; while it is not, others go before it rather than leave a slot idle.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
@@ -55,6 +58,30 @@ pub struct Picked<T> {
     pub is_live: bool,
     /// The request.
     pub item: T,
+    turn: Turn,
+}
+
+/// When a request is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Turn {
+    place: Place,
+    /// When it was handed out to be prepared.
+    since: Instant,
+}
+
+impl<T> Picked<T> {
+    /// The request alone, and what is left of it.
+    pub fn take(self) -> (T, Picked<()>) {
+        let Self { queued_at, is_live, item, turn } = self;
+        (item, Picked { queued_at, is_live, item: (), turn })
+    }
+
+    /// The same turn with another request, such as the prepared one.
+    #[must_use]
+    pub fn with<U>(self, item: U) -> Picked<U> {
+        let Self { queued_at, is_live, item: _, turn } = self;
+        Picked { queued_at, is_live, item, turn }
+    }
 }
 
 /// What a request has to go through before it can run.
@@ -79,7 +106,8 @@ pub struct Live {
 
 #[derive(Debug)]
 struct Waiting<T> {
-    picked: Picked<T>,
+    item: T,
+    queued_at: Instant,
     form: Form,
     /// It counts against the bound of the queue.
     counts: bool,
@@ -90,11 +118,29 @@ struct Waiting<T> {
 impl<T> Waiting<T> {
     /// What is first within a round.
     fn urgency(&self) -> Instant {
-        self.live.map_or(self.picked.queued_at, |live| live.offered + live.latency)
+        self.live.map_or(self.queued_at, |live| live.offered + live.latency)
+    }
+}
+
+/// How long things take, at most, as far as is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pace {
+    /// A batch.
+    run: Duration,
+    /// From when a live frame is handed out to be prepared to when it runs.
+    lead: Duration,
+}
+
+impl Pace {
+    /// Up at once, down slowly: an objective is missed by the slow ones.
+    fn follow(known: &mut Duration, time: Duration) {
+        *known = time.max(known.mul_f64(0.998));
     }
 
-    fn is_stale(&self, now: Instant, expected: Duration) -> bool {
-        self.live.is_some_and(|live| is_stale(now.saturating_duration_since(live.offered), live.latency, expected))
+    /// Whether a request that is first in its lane is not worth running any more.
+    fn is_stale<T>(&self, first: &Waiting<T>, now: Instant) -> bool {
+        let lead = if first.form == Form::Encoded { self.lead } else { Duration::ZERO };
+        first.live.is_some_and(|l| is_stale(now.saturating_duration_since(l.offered), l.latency, self.run + lead))
     }
 }
 
@@ -103,24 +149,28 @@ type Place = (u64, Instant, u64);
 
 #[derive(Debug)]
 struct Lane<T> {
-    /// Where it stands in the order; absent while nothing waits.
-    place: Option<Place>,
+    /// Where it stands in the order of those with this form; absent while nothing waits.
+    place: Option<(Form, Place)>,
     /// The round in which it is served next.
     round: u64,
+    /// It is among those that are forgotten when the round is over, if nothing waits in them then.
+    is_resting: bool,
     waiting: VecDeque<Waiting<T>>,
 }
 
 /// Requests of one kind.
 #[derive(Debug)]
 struct Kind<K, T> {
+    /// Lanes in which something waits, and those that were served in this round.
     by_owner: HashMap<K, Lane<T>>,
-    /// Lanes in which something waits, in the order in which they are served.
-    order: BTreeMap<Place, K>,
+    /// Lanes in which something waits, in the order in which they are served, by the form of what is first in them.
+    orders: [BTreeMap<Place, K>; 2],
     /// The round that is being served.
     round: u64,
+    resting: Vec<K>,
     serial: u64,
-    /// Prepared: these had their turn, and run first.
-    ready: VecDeque<Picked<T>>,
+    /// Prepared, in their order.
+    ready: BTreeMap<Place, Picked<T>>,
     /// Being prepared.
     preparing: usize,
     /// Those that wait in lanes, and those of them that can run as they are.
@@ -134,10 +184,11 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
     fn new() -> Self {
         Self {
             by_owner: HashMap::new(),
-            order: BTreeMap::new(),
+            orders: [BTreeMap::new(), BTreeMap::new()],
             round: 0,
+            resting: Vec::new(),
             serial: 0,
-            ready: VecDeque::new(),
+            ready: BTreeMap::new(),
             preparing: 0,
             len: 0,
             runnable: 0,
@@ -145,17 +196,38 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
         }
     }
 
-    /// Puts a lane where its first request says, or takes it out of the order where nothing waits.
+    /// Puts a lane where its first request says, or to rest where nothing waits.
     fn place(&mut self, owner: K) {
         let Some(lane) = self.by_owner.get_mut(&owner) else { return };
-        if let Some(place) = lane.place.take() {
-            self.order.remove(&place);
+        if let Some((form, place)) = lane.place.take() {
+            self.orders[form as usize].remove(&place);
         }
         if let Some(first) = lane.waiting.front() {
             self.serial += 1;
             let place = (lane.round, first.urgency(), self.serial);
-            lane.place = Some(place);
-            self.order.insert(place, owner);
+            lane.place = Some((first.form, place));
+            self.orders[first.form as usize].insert(place, owner);
+        } else if lane.round <= self.round {
+            // Whoever comes new is served in this round, too.
+            self.by_owner.remove(&owner);
+        } else if !lane.is_resting {
+            lane.is_resting = true;
+            self.resting.push(owner);
+        }
+    }
+
+    /// Goes on to a later round; what rested in the ones before may be forgotten.
+    fn advance(&mut self, round: u64) {
+        if round <= self.round {
+            return;
+        }
+        self.round = round;
+        for owner in std::mem::take(&mut self.resting) {
+            let Some(lane) = self.by_owner.get_mut(&owner) else { continue };
+            lane.is_resting = false;
+            if lane.waiting.is_empty() {
+                self.place(owner);
+            }
         }
     }
 
@@ -163,95 +235,105 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
         self.len += 1;
         self.runnable += usize::from(waiting.form == Form::Ready);
         self.counted += usize::from(waiting.counts);
-        let next = self.round + 1;
+        let round = self.round;
         let lane = self.by_owner.entry(owner.clone());
-        let lane = lane.or_insert_with(|| Lane { place: None, round: next, waiting: VecDeque::new() });
+        let lane = lane.or_insert_with(|| Lane { place: None, round, is_resting: false, waiting: VecDeque::new() });
         lane.waiting.push_back(waiting);
         if lane.place.is_none() {
+            lane.round = lane.round.max(round);
             self.place(owner);
         }
     }
 
-    /// Counts what was taken out of a lane.
-    fn taken(&mut self, waiting: Waiting<T>) -> Picked<T> {
+    /// Takes the first request of a lane out.
+    fn pop(&mut self, owner: &K) -> Option<Waiting<T>> {
+        let first = self.by_owner.get_mut(owner)?.waiting.pop_front()?;
         self.len -= 1;
-        self.runnable -= usize::from(waiting.form == Form::Ready);
-        self.counted -= usize::from(waiting.counts);
-        waiting.picked
+        self.runnable -= usize::from(first.form == Form::Ready);
+        self.counted -= usize::from(first.counts);
+        Some(first)
     }
 
-    /// Takes the oldest of a lane out, for a newer one to come.
-    fn displace(&mut self, owner: &K) -> Option<Picked<T>> {
-        let oldest = self.by_owner.get_mut(owner)?.waiting.pop_front()?;
-        self.place(owner.clone());
-        Some(self.taken(oldest))
+    /// Takes the oldest of a lane out, since a newer one came.
+    fn displace(&mut self, owner: K) -> Option<T> {
+        let oldest = self.pop(&owner)?;
+        self.place(owner);
+        Some(oldest.item)
     }
 
     /// Throws out what is too old by now in the lanes whose turn it is, up to one where something is not: these lanes keep
     /// their turn.
-    fn expire(&mut self, now: Instant, expected: Duration, stale: &mut Vec<T>) {
-        while let Some((_, owner)) = self.order.first_key_value() {
-            let owner = owner.clone();
-            let lane = self.by_owner.get_mut(&owner);
-            let is_stale = |lane: &Lane<T>| lane.waiting.front().is_some_and(|w| w.is_stale(now, expected));
-            let Some(first) = lane.filter(|lane| is_stale(lane)).and_then(|lane| lane.waiting.pop_front()) else { return };
-            self.place(owner);
-            stale.push(self.taken(first).item);
+    fn expire(&mut self, now: Instant, pace: &Pace, stale: &mut Vec<T>) {
+        for form in [Form::Ready, Form::Encoded] {
+            while let Some((_, owner)) = self.orders[form as usize].first_key_value() {
+                let owner = owner.clone();
+                let first = self.by_owner.get(&owner).and_then(|lane| lane.waiting.front());
+                if !first.is_some_and(|first| pace.is_stale(first, now)) {
+                    break;
+                }
+                stale.extend(self.displace(owner));
+            }
         }
     }
 
-    /// Form of the one whose turn it is.
-    fn next_form(&self) -> Option<Form> {
-        let (_, owner) = self.order.first_key_value()?;
-        self.by_owner.get(owner)?.waiting.front().map(|first| first.form)
-    }
-
-    /// Takes the first request of the lane whose turn it is among those whose first request has this form.
-    fn pick(&mut self, form: Form) -> Option<Picked<T>> {
-        let fits = |owner: &K| self.by_owner.get(owner)?.waiting.front().filter(|first| first.form == form).map(drop);
-        let (&place, owner) = self.order.iter().find(|(_, owner)| fits(owner).is_some())?;
+    /// Takes the first request of the first lane of those with this form.
+    fn pick(&mut self, form: Form, now: Instant) -> Option<Picked<T>> {
+        let (&place, owner) = self.orders[form as usize].first_key_value()?;
         let owner = owner.clone();
-        let lane = self.by_owner.get_mut(&owner)?;
-        let first = lane.waiting.pop_front()?;
-        // One that was passed over may be of an earlier round.
-        self.round = self.round.max(place.0);
-        lane.round = self.round + 1;
-        if lane.waiting.is_empty() {
-            self.order.remove(&place);
-            self.by_owner.remove(&owner);
-        } else {
-            self.place(owner);
+        let Waiting { item, queued_at, live, .. } = self.pop(&owner)?;
+        if let Some(lane) = self.by_owner.get_mut(&owner) {
+            // One that others went before may be of an earlier round.
+            lane.round = self.round.max(place.0) + 1;
         }
-        Some(self.taken(first))
+        self.place(owner);
+        Some(Picked { queued_at, is_live: live.is_some(), item, turn: Turn { place, since: now } })
     }
 
-    /// What runs next: what is ready had its turn before.
-    fn next(&mut self) -> Option<Picked<T>> {
-        self.ready.pop_front().or_else(|| if self.runnable > 0 { self.pick(Form::Ready) } else { None })
+    /// What runs next.
+    fn next(&mut self, now: Instant, lead: &mut Duration) -> Option<Picked<T>> {
+        let first = |places: Option<(&Place, _)>| places.map(|(&place, _)| place);
+        let prepared = self.ready.first_key_value().map(|(&place, _)| place);
+        let waiting = first(self.orders[Form::Ready as usize].first_key_value());
+        if prepared.is_some_and(|prepared| waiting.is_none_or(|waiting| prepared < waiting)) {
+            let (place, picked) = self.ready.pop_first()?;
+            self.advance(place.0);
+            Pace::follow(lead, now.saturating_duration_since(picked.turn.since));
+            return Some(picked);
+        }
+        self.advance(waiting?.0);
+        self.pick(Form::Ready, now)
     }
 
-    /// One to be prepared, where its turn has come and fewer than `ahead` are.
-    fn prepare(&mut self, ahead: usize) -> Option<Picked<T>> {
-        if self.preparing + self.ready.len() >= ahead || self.next_form() != Some(Form::Encoded) {
+    /// One to be prepared, where fewer than `ahead` are or run before it.
+    fn prepare(&mut self, now: Instant, ahead: impl Fn(&Waiting<T>) -> usize) -> Option<Picked<T>> {
+        let (&place, owner) = self.orders[Form::Encoded as usize].first_key_value()?;
+        let ahead = ahead(self.by_owner.get(owner)?.waiting.front()?);
+        let prepared = self.preparing + self.ready.len();
+        let before = self.orders[Form::Ready as usize].range(..place).take(ahead).count();
+        if prepared + before >= ahead {
             return None;
         }
-        let picked = self.pick(Form::Encoded)?;
+        let picked = self.pick(Form::Encoded, now)?;
         self.preparing += 1;
         Some(picked)
     }
 
-    fn remove(&mut self, owner: &K) -> Vec<Picked<T>> {
-        let Some(mut lane) = self.by_owner.remove(owner) else { return Vec::new() };
-        if let Some(place) = lane.place.take() {
-            self.order.remove(&place);
+    fn remove(&mut self, owner: &K) -> Vec<T> {
+        let mut left = Vec::new();
+        while let Some(first) = self.pop(owner) {
+            left.push(first.item);
         }
-        lane.waiting.into_iter().map(|waiting| self.taken(waiting)).collect()
+        if let Some(Lane { place: Some((form, place)), .. }) = self.by_owner.remove(owner) {
+            self.orders[form as usize].remove(&place);
+        }
+        left
     }
 
     /// Since when the oldest waits that could run.
     fn oldest(&self) -> Option<Instant> {
-        let lanes = self.by_owner.values().flat_map(|lane| &lane.waiting).filter(|w| w.form == Form::Ready);
-        lanes.map(|w| &w.picked).chain(&self.ready).map(|picked| picked.queued_at).min()
+        let first = |owner: &K| Some(self.by_owner.get(owner)?.waiting.front()?.queued_at);
+        let waiting = self.orders[Form::Ready as usize].values().filter_map(first);
+        waiting.chain(self.ready.values().map(|picked| picked.queued_at)).min()
     }
 }
 
@@ -267,8 +349,7 @@ pub struct BatchQueue<K, T> {
     live_last: bool,
     /// Live frames that were too old when their turn came.
     stale: Vec<T>,
-    /// How long a batch takes, at most, as far as is known.
-    expected: Duration,
+    pace: Pace,
 }
 
 impl<K: Clone + Eq + Hash, T> BatchQueue<K, T> {
@@ -280,7 +361,7 @@ impl<K: Clone + Eq + Hash, T> BatchQueue<K, T> {
             live: Kind::new(),
             live_last: false,
             stale: Vec::new(),
-            expected: Duration::ZERO,
+            pace: Pace::default(),
         }
     }
 
@@ -312,16 +393,14 @@ impl<K: Clone + Eq + Hash, T> BatchQueue<K, T> {
         if self.asked.counted >= self.policy.queue {
             return Err(item);
         }
-        let picked = Picked { queued_at: now, is_live: false, item };
-        self.asked.push(owner, Waiting { picked, form, counts: true, live: None });
+        self.asked.push(owner, Waiting { item, queued_at: now, form, counts: true, live: None });
         Ok(())
     }
 
     /// Queues a request that was admitted earlier on its way (the crops of a one-shot picture), whatever the bound:
     /// what bounds these is the admission of the pictures that they belong to.
     pub fn push_admitted(&mut self, owner: K, item: T, now: Instant) {
-        let picked = Picked { queued_at: now, is_live: false, item };
-        self.asked.push(owner, Waiting { picked, form: Form::Ready, counts: false, live: None });
+        self.asked.push(owner, Waiting { item, queued_at: now, form: Form::Ready, counts: false, live: None });
     }
 
     /// Queues a frame of a live stream; gives back the one that has to make room for it, and why: the oldest, or itself.
@@ -332,17 +411,17 @@ impl<K: Clone + Eq + Hash, T> BatchQueue<K, T> {
         if is_full && live.cache.mode == CacheMode::Fifo {
             return Some((item, DropReason::Overload));
         }
-        let oldest = if is_full { self.live.displace(&owner) } else { None };
-        let picked = Picked { queued_at: now, is_live: true, item };
-        self.live.push(owner, Waiting { picked, form, counts: false, live: Some(live) });
-        oldest.map(|oldest| (oldest.item, DropReason::Superseded))
+        self.live.push(owner.clone(), Waiting { item, queued_at: now, form, counts: false, live: Some(live) });
+        // Only now: a lane in which something waits keeps its round.
+        let oldest = if is_full { self.live.displace(owner) } else { None };
+        oldest.map(|oldest| (oldest, DropReason::Superseded))
     }
 
     /// A request is prepared.
     pub fn prepared(&mut self, picked: Picked<T>) {
         let kind = self.kind(picked.is_live);
         kind.preparing = kind.preparing.saturating_sub(1);
-        kind.ready.push_back(picked);
+        kind.ready.insert(picked.turn.place, picked);
     }
 
     /// A request could not be prepared; its owner knows.
@@ -357,8 +436,7 @@ impl<K: Clone + Eq + Hash, T> BatchQueue<K, T> {
 
     /// A batch took so long.
     pub fn took(&mut self, time: Duration) {
-        // Up at once, down slowly: an objective is missed by the slow ones.
-        self.expected = time.max(self.expected.mul_f64(0.95));
+        Pace::follow(&mut self.pace.run, time);
     }
 
     /// Live frames that were too old when their turn came, since the last call.
@@ -371,41 +449,48 @@ impl<K: Clone + Eq + Hash, T> BatchQueue<K, T> {
     /// With several slots free, what waits is shared among them: two half batches side by side end sooner than a full
     /// one beside an idle slot.
     pub fn poll(&mut self, now: Instant, free_slots: usize) -> BatchDecision<T> {
-        self.live.expire(now, self.expected, &mut self.stale);
-        let ahead = self.policy.ahead;
-        if let Some(picked) = self.asked.prepare(ahead) {
+        self.live.expire(now, &self.pace, &mut self.stale);
+        let BatchPolicy { max_batch, ahead, .. } = self.policy;
+        if let Some(picked) = self.asked.prepare(now, |_| ahead) {
             return BatchDecision::Prepare(picked);
         }
-        if let Some(picked) = self.live.prepare(ahead) {
+        // What is prepared grows old until it runs: no more of it than runs in a part of the objective.
+        let run = self.pace.run;
+        let soon = |latency: Duration| (latency.as_nanos() / 4).checked_div(run.as_nanos()).unwrap_or(u128::MAX);
+        let in_time = |latency| max_batch.saturating_mul(soon(latency).clamp(1, ahead as u128) as usize).min(ahead);
+        if let Some(picked) = self.live.prepare(now, |first| first.live.map_or(ahead, |live| in_time(live.latency))) {
             return BatchDecision::Prepare(picked);
         }
         let waiting = [&self.asked, &self.live].iter().map(|kind| kind.runnable + kind.ready.len()).sum::<usize>();
         if waiting == 0 || free_slots == 0 {
             return BatchDecision::Idle;
         }
-        if waiting < self.policy.max_batch && !self.policy.linger.is_zero() {
+        if waiting < max_batch && !self.policy.linger.is_zero() {
             let oldest = self.asked.oldest().into_iter().chain(self.live.oldest()).min();
             let ripe = oldest.unwrap_or(now) + self.policy.linger;
             if ripe > now {
                 return BatchDecision::WaitUntil(ripe);
             }
         }
-        let count = waiting.div_ceil(free_slots).min(self.policy.max_batch);
+        let count = waiting.div_ceil(free_slots).min(max_batch);
         let mut picks = Vec::with_capacity(count);
         while picks.len() < count {
-            self.live.expire(now, self.expected, &mut self.stale);
-            let Some(picked) = self.next() else { break };
+            self.live.expire(now, &self.pace, &mut self.stale);
+            let Some(picked) = self.next(now) else { break };
             picks.push(picked);
         }
         if picks.is_empty() { BatchDecision::Idle } else { BatchDecision::Run(picks) }
     }
 
     /// What runs next: the kinds take turns.
-    fn next(&mut self) -> Option<Picked<T>> {
+    fn next(&mut self, now: Instant) -> Option<Picked<T>> {
+        let Self { asked, live, pace, .. } = self;
+        // What was asked for has no objective that its lead could spoil.
+        let mut lead = Duration::ZERO;
         let picked = if self.live_last {
-            self.asked.next().or_else(|| self.live.next())
+            asked.next(now, &mut lead).or_else(|| live.next(now, &mut pace.lead))
         } else {
-            self.live.next().or_else(|| self.asked.next())
+            live.next(now, &mut pace.lead).or_else(|| asked.next(now, &mut lead))
         }?;
         self.live_last = picked.is_live;
         Some(picked)
@@ -413,16 +498,16 @@ impl<K: Clone + Eq + Hash, T> BatchQueue<K, T> {
 
     /// Takes out what waits of an owner that is gone. What is prepared already runs.
     pub fn remove(&mut self, owner: &K) -> Vec<T> {
-        self.asked.remove(owner).into_iter().chain(self.live.remove(owner)).map(|picked| picked.item).collect()
+        self.asked.remove(owner).into_iter().chain(self.live.remove(owner)).collect()
     }
 
     /// Takes everything out, for shutting down.
     pub fn drain(&mut self) -> Vec<T> {
-        let mut left = Vec::new();
+        let mut left = self.take_stale();
         for kind in [&mut self.asked, &mut self.live] {
-            left.extend(kind.ready.drain(..).map(|picked| picked.item));
+            left.extend(std::mem::take(&mut kind.ready).into_values().map(|picked| picked.item));
             let owners: Vec<K> = kind.by_owner.keys().cloned().collect();
-            left.extend(owners.iter().flat_map(|owner| kind.remove(owner)).map(|picked| picked.item));
+            left.extend(owners.iter().flat_map(|owner| kind.remove(owner)));
         }
         left
     }

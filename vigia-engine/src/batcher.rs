@@ -279,11 +279,10 @@ fn prepare_ahead(shared: &Arc<Shared>, mut state: MutexGuard<'_, State>, now: In
 
 /// Has a picture decoded.
 fn prepare(shared: &Arc<Shared>, picked: Picked<Job>) {
-    let Picked { queued_at, is_live, item: Job { picture, roi, thresholds, held, reply } } = picked;
+    let (Job { picture, roi, thresholds, held, reply }, turn) = picked.take();
     drop(held);
-    let shared = shared.clone();
-    let mut preparation =
-        Preparation { shared, queued_at, is_live, roi, thresholds, began: false, reply: Some(reply) };
+    let open = Some((turn, reply));
+    let mut preparation = Preparation { shared: shared.clone(), roi, thresholds, began: false, open };
     match picture {
         Picture::Frame(frame) => preparation.done(Ok(frame)),
         Picture::Encoded(Encoded { owner: _, pool, decode }) => {
@@ -299,29 +298,28 @@ fn prepare(shared: &Arc<Shared>, picked: Picked<Job>) {
 /// A picture that is being decoded. Dropping it answers whoever waits: the decoder panicked, or had no room.
 struct Preparation {
     shared: Arc<Shared>,
-    queued_at: Instant,
-    is_live: bool,
     roi: Option<BBox>,
     thresholds: Thresholds,
     /// A decoder has it.
     began: bool,
-    reply: Option<Reply>,
+    /// Its turn, and who waits; absent once it is done.
+    open: Option<(Picked<()>, Reply)>,
 }
 
 impl Preparation {
     fn done(&mut self, decoded: Result<Arc<Frame>, InferError>) {
-        let Some(reply) = self.reply.take() else { return };
-        let (queued_at, is_live, shared) = (self.queued_at, self.is_live, self.shared.clone());
+        let Some((turn, reply)) = self.open.take() else { return };
+        let shared = self.shared.clone();
         match decoded {
             Ok(frame) => {
                 let picture = Picture::Frame(frame);
                 let item = Job { picture, roi: self.roi, thresholds: self.thresholds, held: None, reply };
-                shared.state.lock().queue.prepared(Picked { queued_at, is_live, item });
+                shared.state.lock().queue.prepared(turn.with(item));
                 shared.changed.notify_one();
             }
             Err(error) => {
                 let mut state = shared.state.lock();
-                state.queue.spoilt(is_live);
+                state.queue.spoilt(turn.is_live);
                 // There is room for the next one; but not in a pool that is full.
                 if self.began {
                     prepare_ahead(&shared, state, Instant::now());
@@ -337,7 +335,7 @@ impl Preparation {
 
 impl Drop for Preparation {
     fn drop(&mut self) {
-        if self.reply.is_some() {
+        if self.open.is_some() {
             let model = self.shared.model.to_string();
             let waiting = || self.shared.state.lock().queue.counted();
             let error =
@@ -445,7 +443,7 @@ fn run_batch(
     let (model, metrics) = (&shared.model, &shared.metrics);
     let size = picks.len();
     let (mut requests, mut replies) = (Vec::with_capacity(size), Vec::with_capacity(size));
-    for Picked { queued_at, is_live: _, item: Job { picture, roi, thresholds, held: _, reply } } in picks {
+    for Picked { queued_at, item: Job { picture, roi, thresholds, held: _, reply }, .. } in picks {
         let queued = started.saturating_duration_since(queued_at);
         match picture {
             Picture::Frame(frame) => {

@@ -3,6 +3,7 @@
 //! Every key has a default; unknown keys are errors with line and column. `vigia.example.yaml` documents all of them, and
 //! a test holds it against [`Config::default`].
 
+mod body;
 mod environment;
 mod hints;
 mod models;
@@ -21,9 +22,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use hints::hidden;
+pub use body::{NewStream, StreamBodyError, StreamPatch};
 pub use models::{Auto, DetectConfig, DeviceName, ModelConfig, PipelineConfig, StageConfig};
 pub use server::{FetchConfig, Limits, ServerConfig};
-pub use streams::{RetryConfig, StreamConfig, check_stream_id};
+pub use streams::{CacheConfig, CacheModeName, RetryConfig, StreamConfig, TransportName, check_stream_id};
 
 /// The longest file that is taken for a configuration, in bytes.
 const LONGEST: u64 = 4_000_000;
@@ -179,10 +181,39 @@ impl Config {
         }
         for (id, stream) in &self.streams {
             check_stream_id(id).map_err(|e| format!("streams: {e}"))?;
-            stream.validate().map_err(|e| format!("streams.{id}: {e}"))?;
-            self.check_pipeline(&stream.pipeline).map_err(|e| format!("streams.{id}: {e}"))?;
+            self.check_values(stream).map_err(|e| format!("streams.{id}: {e}"))?;
         }
         Ok(())
+    }
+
+    /// Whether this could be one of the streams: its id, its values, its pipeline.
+    ///
+    /// # Errors
+    /// The key and what it must be; never the source itself.
+    pub fn check_stream(&self, id: &str, stream: &StreamConfig) -> Result<(), String> {
+        check_stream_id(id).map_err(|e| format!("id: {e}"))?;
+        self.check_values(stream)
+    }
+
+    fn check_values(&self, stream: &StreamConfig) -> Result<(), String> {
+        stream.validate()?;
+        self.check_pipeline(&stream.pipeline)
+    }
+
+    /// The sections that are not the same in `new`, in the order of the file; `streams` left out.
+    pub fn differs(&self, new: &Self) -> Vec<&'static str> {
+        let Self { server, data_dir, onnxruntime, model_dir, limits, fetch, models, pipelines, streams: _ } = self;
+        let sections = [
+            ("server", *server == new.server),
+            ("data_dir", *data_dir == new.data_dir),
+            ("onnxruntime", *onnxruntime == new.onnxruntime),
+            ("model_dir", *model_dir == new.model_dir),
+            ("limits", *limits == new.limits),
+            ("fetch", *fetch == new.fetch),
+            ("models", *models == new.models),
+            ("pipelines", *pipelines == new.pipelines),
+        ];
+        sections.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
     }
 
     fn check_pipeline(&self, name: &str) -> Result<(), String> {
@@ -192,6 +223,7 @@ impl Config {
         let known = || self.pipelines.keys().map(String::as_str);
         let hint = hints::did_you_mean(name, known());
         let all = known().collect::<Vec<_>>().join(", ");
+        let name = hints::excerpt(name, 64);
         Err(format!("there is no pipeline {name:?}{hint} (pipelines: {all})"))
     }
 }

@@ -17,7 +17,7 @@ use vigia_engine::worker::Worker;
 use vigia_infer::load::{LoadError, LoadOptions, Model};
 use vigia_infer::provider::Device;
 use vigia_infer::runtime::{Runtime, RuntimeError};
-use vigia_infer::tuning::{Origin, TuningFile};
+use vigia_infer::tuning::{self, Origin, TuningFile};
 
 use crate::app::{Served, ServedModel, ServedPipeline};
 use crate::config::{Config, DeviceName, ModelConfig, PipelineConfig, StageConfig};

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use super::streams::KEYS;
 use super::{Config, hints};
 
 /// The name and value of a variable.
@@ -63,10 +64,8 @@ impl Override<'_> {
 
     fn failed(&self, message: &str) -> String {
         let message = hints::reworded(message);
-        // What serde calls invalid, it shows.
-        let expected = message.split_once(", expected ").filter(|_| message.starts_with("invalid "));
-        let message = match expected {
-            Some((_, expected)) => format!("expected {expected}"),
+        let message = match hints::expected(&message) {
+            Some(expected) => format!("expected {expected}"),
             None if may_be_secret(&self.path) && message.starts_with('"') => "it cannot be used".to_owned(),
             None => hints::without_secrets(&message),
         };
@@ -76,9 +75,9 @@ impl Override<'_> {
 
 /// True for a stream's source, for a whole stream, and for what may be a source with a mistyped key.
 fn may_be_secret(path: &[String]) -> bool {
-    const OPEN: [&str; 6] = ["pipeline", "timeout", "every", "max_fps", "loop", "retry"];
+    let is_open = |key: &String| KEYS.iter().any(|(known, _)| known == key && *known != "source");
     path.first().is_some_and(|section| hints::close(section, ["streams"]).is_some())
-        && !path.get(2).is_some_and(|key| OPEN.contains(&key.as_str()))
+        && !path.get(2).is_some_and(is_open)
 }
 
 /// The configuration with the variables' values in it; it is not validated yet.

@@ -29,7 +29,8 @@ pub(super) fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a s
     close(name, known).map(|close| format!(", did you mean `{close}`?")).unwrap_or_default()
 }
 
-fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+/// An unknown name, the known one that was probably meant, and all of them.
+pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     format!(
         "unknown {what} `{name}`{} Known here: {}",
         end(&did_you_mean(name, known.iter().copied())),
@@ -58,7 +59,13 @@ pub(super) fn reworded(message: &str) -> String {
 /// Types as people call them.
 fn in_words(message: &str) -> String {
     let message = message.replacen("missing field `", "missing key `", 1);
-    let words = [("f32", "a number"), ("f64", "a number"), ("a sequence", "a list"), ("a map", "keys with values")];
+    let words = [
+        ("f32", "a number"),
+        ("f64", "a number"),
+        ("a boolean", "true or false"),
+        ("a sequence", "a list"),
+        ("a map", "keys with values"),
+    ];
     let end = words.iter().find_map(|(theirs, ours)| Some((message.strip_suffix(theirs)?, ours)));
     match end {
         Some((start, ours)) if start.ends_with("expected ") => format!("{start}{ours}"),
@@ -71,6 +78,17 @@ pub(super) fn short(text: &str, most: usize) -> String {
     let mut characters = text.chars();
     let start: String = characters.by_ref().take(most).collect();
     if characters.next().is_some() { start + "..." } else { start }
+}
+
+/// So much of what somebody wrote as tells what it is, without the credentials that it may hold.
+pub(super) fn excerpt(text: &str, most: usize) -> String {
+    short(&hidden(text), most)
+}
+
+/// What serde expected in the place of a value that it calls invalid; the value stands before that and may be secret.
+pub(super) fn expected(message: &str) -> Option<&str> {
+    let (_, expected) = message.rsplit_once(", expected ")?;
+    message.starts_with("invalid ").then_some(expected)
 }
 
 /// Words for the mistakes that people make in a configuration.
@@ -137,7 +155,7 @@ fn masked_values(line: &str) -> String {
 }
 
 /// An address as it may be shown: without its credentials.
-pub(super) fn hidden(address: &str) -> String {
+pub(crate) fn hidden(address: &str) -> String {
     #[cfg(feature = "gstreamer")]
     let shown = vigia_media::redact(address);
     #[cfg(not(feature = "gstreamer"))]

@@ -36,7 +36,7 @@ impl<'de> Deserialize<'de> for Auto {
             Ok(n @ 1..=1024) => Ok(Self::Exactly(n)),
             _ => Err(serde::de::Error::custom(format!(
                 "\"{}\": expected auto, or a number from 1 to 1024",
-                hints::short(&text, 40)
+                hints::excerpt(&text, 40)
             ))),
         }
     }

@@ -1,8 +1,10 @@
 //! The configuration as JSON Schema, for editors and for whoever writes one by program.
 
-use schemars::Schema;
+mod openapi;
+
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use super::Config;
@@ -13,9 +15,13 @@ impl Config {
     /// It says what can be said of each key by itself; what keys have to do with each other, only reading the
     /// configuration tells.
     pub fn schema() -> Value {
-        let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(join_lines));
-        settings.into_generator().into_root_schema_for::<Self>().to_value()
+        schema::<Self>(SchemaSettings::draft2020_12())
     }
+}
+
+fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    let settings = settings.with_transform(RecursiveTransform(join_lines));
+    settings.into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// Where a line of the source ends, the reader's need not.

@@ -36,7 +36,7 @@ impl ServerConfig {
 }
 
 /// `HOST:PORT`, without asking whether the host is there.
-fn check_listen(listen: &str) -> Result<(), &'static str> {
+pub(super) fn check_listen(listen: &str) -> Result<(), &'static str> {
     let (host, port) = listen.rsplit_once(':').ok_or("has no port: write for example 127.0.0.1:8080")?;
     if port.is_empty() || !port.bytes().all(|b| b.is_ascii_digit()) || port.parse::<u16>().is_err() {
         return Err("has no port from 0 to 65535 after its last colon: write for example 127.0.0.1:8080");
@@ -70,7 +70,8 @@ pub struct Limits {
     #[serde(deserialize_with = "units::count")]
     #[schemars(with = "units::Count")]
     pub pixels: u64,
-    /// Bytes of memory that pictures may take while they wait encoded, all together; at least twice `body`.
+    /// Bytes of memory that pictures take while they wait, of posts and of the caches of all streams, all together; at
+    /// least twice `body`.
     #[serde(deserialize_with = "units::bytes")]
     #[schemars(with = "units::Bytes")]
     pub cache: u64,
@@ -92,6 +93,10 @@ pub struct Limits {
     #[serde(deserialize_with = "units::count")]
     #[schemars(with = "units::Count")]
     pub connections: usize,
+    /// Streams that there may be at a time; from 1 to 100000.
+    #[serde(deserialize_with = "units::count")]
+    #[schemars(with = "units::Count")]
+    pub streams: usize,
 }
 
 impl Default for Limits {
@@ -104,6 +109,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(75),
             connections: 1024,
+            streams: 1024,
         }
     }
 }
@@ -125,7 +131,8 @@ impl Limits {
         within("queue", self.queue, 4, 100_000, usize::to_string)?;
         within("body_timeout", self.body_timeout, Duration::from_millis(100), Duration::from_hours(1), written)?;
         within("idle_timeout", self.idle_timeout, Duration::from_secs(1), Duration::from_hours(1), written)?;
-        within("connections", self.connections, 1, 100_000, usize::to_string)
+        within("connections", self.connections, 1, 100_000, usize::to_string)?;
+        within("streams", self.streams, 1, 100_000, usize::to_string)
     }
 }
 

@@ -4,29 +4,70 @@ use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use vigia_core::admission::{CacheMode, CachePolicy};
 
 use super::units::{self, within, written};
+use super::{hints, server};
 
 /// Longest id of a stream, in characters.
 const LONGEST_ID: usize = 64;
 const HOUR: Duration = Duration::from_hours(1);
 
+/// The keys of a stream, each with the keys below it.
+pub(super) const KEYS: [(&str, &[&str]); 11] = [
+    ("source", &[]),
+    ("pipeline", &[]),
+    ("latency", &[]),
+    ("cache", &["mode", "frames"]),
+    ("timeout", &[]),
+    ("linger", &[]),
+    ("transport", &[]),
+    ("every", &[]),
+    ("max_fps", &[]),
+    ("loop", &[]),
+    ("retry", &["initial", "max"]),
+];
+
 /// One stream: where its pictures come from and what is done with them.
 #[derive(Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamConfig {
-    /// Where the pictures come from: rtsp(s), http(s), srt, rtmp(s), file, v4l2 or test address, or a path. A name and
-    /// password in it are never shown.
-    #[schemars(length(min = 1), example = "rtsp://user:secret@camera/h264", example = "v4l2:///dev/video0")]
+    /// Where the pictures come from: rtsp(s), http(s), srt, rtmp(s), file, v4l2 or test address, or a path; `push` where
+    /// they are sent by PUT or WebSocket; `tcp-listen://HOST:PORT` for a socket of the stream's own, port 0 for a free one.
+    /// A name and password in it are never shown.
+    #[schemars(
+        length(min = 1),
+        example = "rtsp://user:secret@camera/h264",
+        example = "v4l2:///dev/video0",
+        example = &"push",
+        example = "tcp-listen://0.0.0.0:5000"
+    )]
     pub source: String,
     /// The pipeline that its pictures go through, by name.
     #[serde(default = "StreamConfig::default_pipeline")]
     pub pipeline: String,
-    /// With no picture for so long the source has failed and is opened again; from 100ms to 1 hour.
+    /// A frame's result is wanted this long after the frame came; a frame that would be later is dropped as stale. A model
+    /// that is slower than that gets fresh frames all the same. From 1ms to 1 hour.
+    #[serde(default = "StreamConfig::default_latency", with = "units::duration")]
+    #[schemars(with = "units::Span")]
+    pub latency: Duration,
+    /// Which of its frames wait for the model.
+    #[serde(default)]
+    pub cache: CacheConfig,
+    /// With no frame for so long a source has stalled: it is opened again; a stream that is pushed to or listens ends. From
+    /// 100ms to 1 hour.
     #[serde(default = "StreamConfig::default_timeout", with = "units::duration")]
     #[schemars(with = "units::Span")]
     pub timeout: Duration,
+    /// How long a stream that is pushed to or listens stays in the list after its end; up to 1 hour.
+    #[serde(default = "StreamConfig::default_linger", with = "units::duration")]
+    #[schemars(with = "units::Span")]
+    pub linger: Duration,
+    /// What carries an RTSP source's packets: `tcp`, its own connection, which passes firewalls and loses nothing; `udp`,
+    /// which waits for no lost packet; `auto`, whatever works first.
+    #[serde(default)]
+    pub transport: TransportName,
     /// Takes every n-th picture: 1 takes all; up to 1000000.
     #[serde(default = "StreamConfig::default_every", deserialize_with = "units::count")]
     #[schemars(with = "units::Count")]
@@ -41,6 +82,76 @@ pub struct StreamConfig {
     /// When a source that failed is opened again.
     #[serde(default)]
     pub retry: RetryConfig,
+}
+
+/// Which frames of a stream wait for the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheConfig {
+    /// Which frames stay where there is no room for one more: `latest`, the newest, an older one is dropped as superseded;
+    /// `fifo`, the oldest, in their order, the one that comes is dropped as overload.
+    pub mode: CacheModeName,
+    /// Most frames that wait; from 1 to 10000.
+    #[serde(deserialize_with = "units::count")]
+    #[schemars(with = "units::Count")]
+    pub frames: usize,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { mode: CacheModeName::default(), frames: 1 }
+    }
+}
+
+impl From<CacheConfig> for CachePolicy {
+    fn from(CacheConfig { mode, frames }: CacheConfig) -> Self {
+        Self { mode: mode.into(), frames }
+    }
+}
+
+/// Which frames stay where there is no room for one more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheModeName {
+    /// The newest: an older one is dropped, as superseded.
+    #[default]
+    Latest,
+    /// The oldest, in their order: the one that comes is dropped, as overload.
+    Fifo,
+}
+
+impl<'de> Deserialize<'de> for CacheModeName {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        units::name(d, "latest or fifo", &["latest", "fifo"], &[Self::Latest, Self::Fifo])
+    }
+}
+
+impl From<CacheModeName> for CacheMode {
+    fn from(name: CacheModeName) -> Self {
+        match name {
+            CacheModeName::Latest => Self::Latest,
+            CacheModeName::Fifo => Self::Fifo,
+        }
+    }
+}
+
+/// What carries an RTSP source's packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportName {
+    /// The RTSP connection itself: passes firewalls, loses nothing.
+    #[default]
+    Tcp,
+    /// UDP: does not wait for lost packets.
+    Udp,
+    /// Whatever works first.
+    Auto,
+}
+
+impl<'de> Deserialize<'de> for TransportName {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        units::name(d, "tcp, udp or auto", &["tcp", "udp", "auto"], &[Self::Tcp, Self::Udp, Self::Auto])
+    }
 }
 
 /// When a source that failed is opened again: the pauses double from the first to the longest.
@@ -66,11 +177,15 @@ impl Default for RetryConfig {
 /// Shows no credentials.
 impl fmt::Debug for StreamConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { source, pipeline, timeout, every, max_fps, repeat, retry } = self;
+        let Self { source, pipeline, latency, cache, timeout, linger, transport, every, max_fps, repeat, retry } = self;
         f.debug_struct("StreamConfig")
             .field("source", &super::hidden(source))
             .field("pipeline", pipeline)
+            .field("latency", latency)
+            .field("cache", cache)
             .field("timeout", timeout)
+            .field("linger", linger)
+            .field("transport", transport)
             .field("every", every)
             .field("max_fps", max_fps)
             .field("repeat", repeat)
@@ -85,7 +200,11 @@ impl StreamConfig {
         Self {
             source: source.into(),
             pipeline: Self::default_pipeline(),
+            latency: Self::default_latency(),
+            cache: CacheConfig::default(),
             timeout: Self::default_timeout(),
+            linger: Self::default_linger(),
+            transport: TransportName::default(),
             every: Self::default_every(),
             max_fps: None,
             repeat: false,
@@ -97,12 +216,30 @@ impl StreamConfig {
         "faces".to_owned()
     }
 
+    fn default_latency() -> Duration {
+        Duration::from_millis(200)
+    }
+
     fn default_timeout() -> Duration {
         Duration::from_secs(5)
     }
 
+    fn default_linger() -> Duration {
+        Duration::from_secs(10)
+    }
+
     fn default_every() -> u64 {
         1
+    }
+
+    /// Whether a stream has to start anew to become `other`. What else differs can change while it runs.
+    pub fn restarts(&self, other: &Self) -> bool {
+        let Self { source, pipeline, cache, transport, repeat, .. } = self;
+        *source != other.source
+            || *pipeline != other.pipeline
+            || *cache != other.cache
+            || *transport != other.transport
+            || *repeat != other.repeat
     }
 
     /// Whether every value is within its range. Whether the pipeline is there, the configuration knows.
@@ -116,10 +253,19 @@ impl StreamConfig {
         if self.source.contains(char::is_control) {
             return Err("source must be one line without control characters".to_owned());
         }
+        if let Some((scheme, address)) = self.source.split_once("://")
+            && scheme.eq_ignore_ascii_case("tcp-listen")
+        {
+            let wrong = |why| format!("source: {:?} {why}", hints::excerpt(&self.source, 100));
+            server::check_listen(address).map_err(wrong)?;
+        }
         if self.pipeline.is_empty() {
             return Err("pipeline is empty: give a pipeline's name".to_owned());
         }
+        within("latency", self.latency, Duration::from_millis(1), HOUR, written)?;
+        within("cache.frames", self.cache.frames, 1, 10_000, usize::to_string)?;
         within("timeout", self.timeout, Duration::from_millis(100), HOUR, written)?;
+        within("linger", self.linger, Duration::ZERO, HOUR, written)?;
         within("every", self.every, 1, 1_000_000, u64::to_string)?;
         if let Some(fps) = self.max_fps.filter(|fps| !(*fps > 0.0 && *fps <= 1000.0)) {
             return Err(format!("max_fps must be above 0 and up to 1000, or null for all, not {fps}"));
@@ -139,60 +285,9 @@ pub fn check_stream_id(id: &str) -> Result<(), String> {
     if (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(known) && !matches!(id, "." | "..") {
         return Ok(());
     }
-    let shown: String = id.chars().take(LONGEST_ID).collect();
+    let shown = hints::excerpt(id, LONGEST_ID);
     Err(format!("{shown:?} is not a stream's id: use 1 to {LONGEST_ID} letters, digits, dots, hyphens and underscores"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_safe_in_addresses() {
-        for good in ["door", "Cam-1.front_left", "7", "...", &"a".repeat(64)] {
-            assert_eq!(check_stream_id(good), Ok(()), "{good}");
-        }
-        for bad in ["", ".", "..", "a/b", "a b", "ä", "a\n", "a?b", "a%2f", &"a".repeat(65)] {
-            assert!(check_stream_id(bad).is_err(), "{bad:?}");
-        }
-        let long = check_stream_id(&"\u{7}".repeat(100_000)).expect_err("far too long");
-        assert!(long.len() < 1000 && !long.contains('\u{7}'), "{long}");
-    }
-
-    #[test]
-    fn values_out_of_range_are_named() {
-        type Change = fn(&mut StreamConfig);
-        let stream = |change: fn(&mut StreamConfig)| {
-            let mut stream = StreamConfig::at("rtsp://user:secret@cam/1");
-            change(&mut stream);
-            stream.validate()
-        };
-        assert_eq!(stream(|_| ()), Ok(()));
-        let cases: [(Change, &str); 14] = [
-            (|s| s.source.clear(), "source is empty"),
-            (|s| s.source = " \t".to_owned(), "source is empty"),
-            (|s| s.source.push('\n'), "source must"),
-            (|s| s.pipeline.clear(), "pipeline is empty"),
-            (|s| s.timeout = Duration::ZERO, "timeout must be from 100ms to 1h, not 0s"),
-            (|s| s.timeout = Duration::MAX, "timeout must"),
-            (|s| s.every = 0, "every must be from 1 to 1000000, not 0"),
-            (|s| s.every = u64::MAX, "every must"),
-            (|s| s.max_fps = Some(0.0), "max_fps must"),
-            (|s| s.max_fps = Some(-1.0), "max_fps must"),
-            (|s| s.max_fps = Some(f64::NAN), "max_fps must"),
-            (|s| s.max_fps = Some(f64::INFINITY), "max_fps must"),
-            (|s| s.retry.initial = Duration::from_secs(11), "retry.max must be from 11s to 1h, not 10s"),
-            (|s| s.retry.initial = Duration::ZERO, "retry.initial must"),
-        ];
-        for (change, expected) in cases {
-            let error = stream(change).expect_err(expected);
-            assert!(error.contains(expected) && !error.contains("secret"), "{error}");
-        }
-    }
-
-    #[test]
-    fn credentials_are_not_shown() {
-        let shown = format!("{:?}", StreamConfig::at("rtsp://user:secret@cam/1?x=y"));
-        assert!(shown.contains("@cam/1") && !shown.contains("secret"), "{shown}");
-    }
-}
+mod tests;

@@ -68,10 +68,11 @@ fn the_built_in_pipeline_stays_beside_others() {
 fn all_sections_are_read() {
     let text = "
 server: {listen: '[::]:0', grace: 1m 30s}
-limits: {body: 1MB, cache: 2GB, body_timeout: 500ms, idle_timeout: 5s, connections: 3k, queue: 1e3}
+limits: {body: 1MB, cache: 2GB, body_timeout: 500ms, idle_timeout: 5s, connections: 3k, queue: 1e3, streams: 64}
 fetch: {allow: [Images.Example.ORG], timeout: 2s}
 streams:
   cam.1: {source: 'test://', every: 2, max_fps: 7.5, loop: true, retry: {initial: 1s}}
+  gate: {source: push, latency: 1m, cache: {mode: fifo, frames: 1k}, linger: 0s, transport: udp}
 ";
     let config = Config::parse(text).expect("valid");
     let seconds = Duration::from_secs;
@@ -83,13 +84,21 @@ streams:
         idle_timeout: seconds(5),
         connections: 3000,
         queue: 1000,
+        streams: 64,
         ..Limits::default()
     };
     assert_eq!(config.limits, limits);
     assert_eq!(config.fetch, FetchConfig { allow: vec!["images.example.org".to_owned()], timeout: seconds(2) });
     let retry = RetryConfig { initial: seconds(1), max: seconds(10) };
     let stream = StreamConfig { every: 2, max_fps: Some(7.5), repeat: true, retry, ..StreamConfig::at("test://") };
-    assert_eq!(config.streams, BTreeMap::from([("cam.1".to_owned(), stream)]));
+    let gate = StreamConfig {
+        latency: seconds(60),
+        cache: CacheConfig { mode: CacheModeName::Fifo, frames: 1000 },
+        linger: Duration::ZERO,
+        transport: TransportName::Udp,
+        ..StreamConfig::at("push")
+    };
+    assert_eq!(config.streams, BTreeMap::from([("cam.1".to_owned(), stream), ("gate".to_owned(), gate)]));
 }
 
 #[test]
@@ -126,7 +135,15 @@ fn mistakes_are_named_with_their_place() {
         ("fetch:\n  allow: example.org\n", "", "line 2"),
         ("streams:\n  door: {pipeline: faces}\n", "missing key `source`", "line 2"),
         ("streams:\n  door: {source: a, evry: 2}\n", "unknown key `evry`, did you mean `every`?", "line 2 column 21"),
-        ("streams:\n  door: {source: a, latency: 2s}\n", "unknown key `latency`", "line 2"),
+        ("streams:\n  door: {source: a, latenci: 2s}\n", "unknown key `latenci`, did you mean `latency`?", "line 2"),
+        ("streams:\n  door: {source: a, latency: 200}\n", "\"200\" is not a duration", "line 2"),
+        ("streams:\n  door: {source: a, cache: {mod: fifo}}\n", "did you mean `mode`? Known here: mode, frames", "line 2"),
+        ("streams:\n  door: {source: a, cache: {mode: fifa}}\n", "unknown value `fifa`, did you mean `fifo`?", "line 2"),
+        ("streams:\n  door: {source: a, cache: {mode: [fifo]}}\n", "latest or fifo", "line 2"),
+        ("streams:\n  door: {source: a, cache: [fifo, 2]}\n", "", "line 2"),
+        ("streams:\n  door: {source: a, cache: {frames: all}}\n", "\"all\" is not a whole number", "line 2"),
+        ("streams:\n  door: {source: a, transport: tpc}\n", "unknown value `tpc`, did you mean `tcp`?", "line 2"),
+        ("streams:\n  door: {source: a, transport: tcpip}\n", "Known here: tcp, udp, auto", "line 2"),
         ("streams:\n  door: {source: a, loop: maybe}\n", "", "line 2"),
         ("streams:\n  door: {source: a, max_fps: fast}\n", "", "line 2"),
         ("streams:\n  door: {source: a, source: b}\n", "the key `source` is there twice", "line 2"),
@@ -160,6 +177,8 @@ fn values_out_of_range_are_named_by_their_key() {
         ("limits: {queue: 3}", "limits.queue must be from 4 to 100000, not 3"),
         ("limits: {cache: 1MB}", "limits.cache must be at least twice body (20000000), not 1000000"),
         ("limits: {connections: 0}", "limits.connections must be from 1 to 100000, not 0"),
+        ("limits: {streams: 0}", "limits.streams must be from 1 to 100000, not 0"),
+        ("limits: {streams: 100001}", "limits.streams must be from 1 to 100000, not 100001"),
         ("limits: {body_timeout: 1ms}", "limits.body_timeout must be from 100ms to 1h, not 1ms"),
         ("limits: {idle_timeout: 500ms}", "limits.idle_timeout must be from 1s to 1h, not 500ms"),
         ("limits: {idle_timeout: 2h}", "limits.idle_timeout must be from 1s to 1h, not 2h"),
@@ -173,6 +192,10 @@ fn values_out_of_range_are_named_by_their_key() {
             "streams: {door: {source: a, retry: {max: 1ms}}}",
             "streams.door: retry.max must be from 250ms to 1h, not 1ms",
         ),
+        ("streams: {door: {source: a, latency: 0s}}", "streams.door: latency must be from 1ms to 1h, not 0s"),
+        ("streams: {door: {source: a, linger: 2h}}", "streams.door: linger must be from 0s to 1h, not 2h"),
+        ("streams: {door: {source: a, cache: {frames: 0}}}", "streams.door: cache.frames must be from 1 to 10000, not 0"),
+        ("streams: {door: {source: 'tcp-listen://5000'}}", "streams.door: source: \"tcp-listen://5000\" has no port"),
         ("streams: {door/1: {source: a}}", "streams: \"door/1\" is not a stream's id"),
         ("streams: {'': {source: a}}", "streams: \"\" is not a stream's id"),
         ("streams: {door: {source: a, pipeline: fases}}", "there is no pipeline \"fases\", did you mean `faces`?"),
@@ -182,6 +205,44 @@ fn values_out_of_range_are_named_by_their_key() {
         let error = Config::parse(text).expect_err(text);
         assert!(error.contains(expected), "{text}: {error}");
     }
+}
+
+#[test]
+fn a_stream_is_checked_by_itself_as_in_the_file() {
+    let config = Config::parse("pipelines: {people: {detect: {model: people}}}").expect("valid");
+    let push = StreamConfig::at("push");
+    assert_eq!(config.check_stream("door", &push), Ok(()));
+    assert_eq!(config.check_stream("door", &StreamConfig { pipeline: "people".to_owned(), ..push.clone() }), Ok(()));
+    let cases = [
+        ("a/b", push.clone(), "id: \"a/b\" is not a stream's id"),
+        ("a", StreamConfig { every: 0, ..push.clone() }, "every must be from 1 to 1000000, not 0"),
+        ("a", StreamConfig { pipeline: "peopl".to_owned(), ..push }, "no pipeline \"peopl\", did you mean `people`?"),
+    ];
+    for (id, stream, expected) in cases {
+        let error = config.check_stream(id, &stream).expect_err(expected);
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn sections_that_differ_are_named_in_their_order() {
+    let config = Config::default();
+    let differs = |text: &str| config.differs(&Config::parse(text).expect("valid"));
+    assert_eq!(differs(""), [""; 0]);
+    assert_eq!(differs("streams: {door: {source: push}}"), [""; 0]);
+    let all = "
+pipelines: {people: {detect: {model: people}}}
+models: {}
+fetch: {timeout: 1s}
+limits: {streams: 5}
+model_dir: m
+onnxruntime: o
+data_dir: d
+server: {grace: 1s}
+";
+    let sections = ["server", "data_dir", "onnxruntime", "model_dir", "limits", "fetch", "models", "pipelines"];
+    assert_eq!(differs(all), sections);
+    assert_eq!(differs("limits: {queue: 9}"), ["limits"]);
 }
 
 #[test]
@@ -198,6 +259,12 @@ fn no_error_shows_a_password() {
         "streams: {door: {source: rtsp://user:hunter2@camera, pipeline: x}}",
         "streams: {door: {source: rtsp://user:hunter2@camera, every: 0}}",
         "streams: {'rtsp://user:hunter2@camera': {source: a, evry: 1}}",
+        "streams: {'rtsp://user:hunter2@camera': {source: a}}",
+        "streams: {door: {source: 'tcp-listen://user:hunter2@camera'}}",
+        "streams: {door: {source: a, pipeline: 'rtsp://user:hunter2@camera'}}",
+        "streams: {door: {source: a, timeout: 'rtsp://user:hunter2hunter2hunter2hunter2hunter2@camera'}}",
+        "streams: {door: {source: a, transport: 'rtsp://user:hunter2hunter2hunter2hunter2hunter2@camera'}}",
+        "models: {a: {path: a, batch: 'rtsp://user:hunter2hunter2hunter2hunter2hunter2@camera'}}",
         "fetch: {allow: ['http://user:hunter2@camera']}",
         "server: {listen: 'http://user:hunter2@camera'}",
         "rtsp://user:hunter2@camera",

@@ -9,6 +9,8 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, Visitor};
 
+use super::hints;
+
 /// Whatever one scalar says, as text.
 struct Scalar(&'static str);
 
@@ -50,7 +52,19 @@ pub(super) fn scalar<'de, D: Deserializer<'de>>(d: D, expected: &'static str) ->
 }
 
 fn unsuitable<E: Error>(text: &str, expected: &str) -> E {
-    E::custom(format!("\"{}\" is not {expected}", super::hints::short(text, 40)))
+    E::custom(format!("\"{}\" is not {expected}", hints::excerpt(text, 40)))
+}
+
+/// One of these names, as the value in its place.
+pub(super) fn name<'de, D: Deserializer<'de>, T: Copy>(
+    d: D,
+    expected: &'static str,
+    names: &'static [&'static str],
+    values: &[T],
+) -> Result<T, D::Error> {
+    let text = scalar(d, expected)?;
+    let found = names.iter().zip(values).find(|(name, _)| **name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| Error::unknown_variant(&hints::excerpt(&text, 40), names))
 }
 
 /// `20MB`, `512kB`, `1GB` or plain bytes; units are powers of 1000.

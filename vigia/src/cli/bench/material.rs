@@ -143,7 +143,7 @@ mod video {
     use std::time::{Duration, Instant};
 
     use vigia_core::frame::Frame;
-    use vigia_core::source::{Flow, FrameSink, Source as _, SourceError};
+    use vigia_core::source::{EncodedPicture, Flow, FrameSink, Source as _, SourceError};
     use vigia_engine::offline::Input;
     use vigia_media::{IngestOptions, MediaSource};
 
@@ -157,6 +157,15 @@ mod video {
     impl FrameSink for Sink {
         fn frame(&mut self, frame: Frame) -> Flow {
             if self.frames.send(Ok(frame)).is_ok() { Flow::Continue } else { Flow::Stop }
+        }
+
+        /// Nothing that listens is measured here.
+        fn picture(&mut self, _picture: EncodedPicture) -> Flow {
+            Flow::Stop
+        }
+
+        fn trouble(&mut self, error: &SourceError) {
+            tracing::warn!(%error, "the source goes on");
         }
 
         fn end(&mut self, outcome: Result<(), SourceError>) {

@@ -22,7 +22,7 @@ fn at(config: &Config, pointer: &str) -> Value {
 
 #[test]
 fn variables_go_before_the_file() {
-    let cases: [(&str, &str, &str, Value); 27] = [
+    let cases: [(&str, &str, &str, Value); 31] = [
         ("VIGIA_SERVER__LISTEN", "0.0.0.0:80", "/server/listen", "0.0.0.0:80".into()),
         ("VIGIA_SERVER__LISTEN", "[::1]:80", "/server/listen", "[::1]:80".into()),
         ("VIGIA_SERVER__GRACE", "1m", "/server/grace", "1m".into()),
@@ -48,6 +48,10 @@ fn variables_go_before_the_file() {
         ("VIGIA_STREAMS__DOOR_1__SOURCE", "*a&b", "/streams/Door-1/source", "*a&b".into()),
         ("VIGIA_STREAMS__DOOR_1__LOOP", "true", "/streams/Door-1/loop", true.into()),
         ("VIGIA_STREAMS__DOOR_1__RETRY__MAX", "30s", "/streams/Door-1/retry/max", "30s".into()),
+        ("VIGIA_STREAMS__DOOR_1__CACHE__MODE", "fifo", "/streams/Door-1/cache/mode", "fifo".into()),
+        ("VIGIA_STREAMS__DOOR_1__CACHE", "{frames: 5}", "/streams/Door-1/cache/frames", 5.into()),
+        ("VIGIA_STREAMS__DOOR_1__LATENCY", "1s", "/streams/Door-1/latency", "1s".into()),
+        ("VIGIA_LIMITS__STREAMS", "8", "/limits/streams", 8.into()),
         ("VIGIA_STREAMS__YARD", "{source: 'test://', every: 3}", "/streams/yard/every", 3.into()),
         ("VIGIA_STREAMS", "ignored", "/streams/Door-1/every", 1.into()),
     ];
@@ -109,7 +113,7 @@ fn what_the_file_leaves_open_the_environment_can_fill() {
 #[test]
 fn mistakes_name_the_variable_its_value_and_what_was_expected() {
     type Variables = [(&'static str, &'static str)];
-    let cases: [(&Variables, &[&str]); 24] = [
+    let cases: [(&Variables, &[&str]); 26] = [
         (&[("VIGIA_LIMITS__QUEUE", "lots")], &["VIGIA_LIMITS__QUEUE=\"lots\"", "is not a whole number"]),
         (&[("VIGIA_LIMITS__QUEUE", "-1")], &["VIGIA_LIMITS__QUEUE=\"-1\"", "is not a whole number"]),
         (&[("VIGIA_LIMITS__QUEUE", ".nan")], &["VIGIA_LIMITS__QUEUE=\".nan\"", "whole number"]),
@@ -130,6 +134,8 @@ fn mistakes_name_the_variable_its_value_and_what_was_expected() {
         (&[("VIGIA_PIPELINES__FACES__STAGES__7__MARGIN", "1")], &["STAGES__7__MARGIN", "a list with 1 entries"]),
         (&[("VIGIA_STREAMS__DOOR_1__EVERY", "0")], &["streams.Door-1: every must", "VIGIA_STREAMS__DOOR_1__EVERY"]),
         (&[("VIGIA_STREAMS__DOOR_1__PIPELINE", "x")], &["there is no pipeline \"x\"", "DOOR_1__PIPELINE"]),
+        (&[("VIGIA_STREAMS__DOOR_1__TRANSPORT", "tpc")], &["TRANSPORT=\"tpc\"", "did you mean `tcp`?"]),
+        (&[("VIGIA_STREAMS__DOOR_1__LINGER", "2h")], &["streams.Door-1: linger must", "VIGIA_STREAMS__DOOR_1__LINGER"]),
         (&[("VIGIA_STREAMS__NEW__EVERY", "2")], &["missing key `source`", "VIGIA_STREAMS__NEW__EVERY"]),
         (&[("VIGIA_A__B__C__D__E__F__G__H__I__J", "2")], &["more levels than there are"]),
         (

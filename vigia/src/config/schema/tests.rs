@@ -56,6 +56,12 @@ fn defaults_are_written_as_they_are_read() {
     assert_eq!(of("/$defs/Limits/properties/body"), Some(20_000_000.into()));
     assert_eq!(of("/$defs/StreamConfig/properties/every"), Some(1.into()));
     assert_eq!(of("/$defs/StreamConfig/properties/max_fps"), Some(Value::Null));
+    assert_eq!(of("/$defs/StreamConfig/properties/latency"), Some("200ms".into()));
+    assert_eq!(of("/$defs/StreamConfig/properties/linger"), Some("10s".into()));
+    assert_eq!(of("/$defs/StreamConfig/properties/transport"), Some("tcp".into()));
+    assert_eq!(of("/$defs/CacheConfig/properties/mode"), Some("latest".into()));
+    assert_eq!(of("/$defs/CacheConfig/properties/frames"), Some(1.into()));
+    assert_eq!(of("/$defs/Limits/properties/streams"), Some(1024.into()));
     assert_eq!(of("/$defs/RetryConfig/properties/initial"), Some("250ms".into()));
     assert_eq!(of("/$defs/ModelConfig/properties/instances"), Some("auto".into()));
     assert_eq!(of("/$defs/ModelConfig/properties/device"), Some("auto".into()));
