@@ -11,7 +11,7 @@ profile=${VIGIA_PROFILE:-release}
 gstreamer=1.22
 # ca-certificates: for https and rtsps sources.
 packages=(
-    libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libturbojpeg0-dev
+    libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstrtspserver-1.0-dev libturbojpeg0-dev
     gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav ca-certificates
 )
 test_packages=(ffmpeg gir1.2-gst-rtsp-server-1.0 python3-gi)
@@ -116,7 +116,7 @@ check_system() {
         for tool in cc pkg-config python3; do have "$tool" || printf '%s\n' "$tool"; done
         if needs_onnxruntime && ! pip_python >/dev/null; then echo pip; fi
         if needs_models && ! have npm; then echo npm; fi
-        for module in gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0 libturbojpeg; do
+        for module in gstreamer-1.0 gstreamer-app-1.0 gstreamer-video-1.0 gstreamer-rtsp-server-1.0 libturbojpeg; do
             pkg-config --exists "$module" 2>/dev/null || printf '%s.pc\n' "$module"
         done
         for element in rtspsrc souphttpsrc qtdemux h264parse avdec_h264; do
@@ -126,10 +126,10 @@ check_system() {
     [ ${#missing[@]} = 0 ] || die "there is no apt-get here, and these are missing:" "${missing[@]/#/  }" \
         "The packages that hold them:" \
         "  Debian:   ${packages[*]}" \
-        "  Fedora:   gcc pkgconf-pkg-config gstreamer1-devel gstreamer1-plugins-base-devel turbojpeg-devel" \
-        "            gstreamer1-plugins-good gstreamer1-plugins-bad-free gstreamer1-plugin-libav python3-pip npm" \
+        "  Fedora:   gcc pkgconf-pkg-config gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-rtsp-server-devel" \
+        "            turbojpeg-devel gstreamer1-plugins-good gstreamer1-plugins-bad-free gstreamer1-plugin-libav python3-pip npm" \
         "  Arch:     gcc pkgconf gstreamer gst-plugins-base gst-plugins-good gst-plugins-bad gst-libav" \
-        "            libjpeg-turbo python-pip npm" \
+        "            gst-rtsp-server libjpeg-turbo python-pip npm" \
         "  Homebrew: pkgconf gstreamer jpeg-turbo python node"
 }
 

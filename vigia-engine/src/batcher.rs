@@ -337,10 +337,12 @@ impl Drop for Preparation {
     fn drop(&mut self) {
         if self.open.is_some() {
             let model = self.shared.model.to_string();
-            let waiting = || self.shared.state.lock().queue.counted();
-            let error =
-                if self.began { InferError::Panicked { model } } else { InferError::QueueFull { model, waiting: waiting() } };
-            self.done(Err(error));
+            self.done(Err(if self.began {
+                InferError::Panicked { model }
+            } else {
+                let waiting = self.shared.state.lock().queue.counted();
+                InferError::QueueFull { model, waiting }
+            }));
         }
     }
 }
@@ -400,7 +402,8 @@ fn next_batch(shared: &Arc<Shared>, took: Option<Duration>) -> Option<Vec<Picked
         let now = if state.closing { Instant::now() + state.queue.policy().linger } else { Instant::now() };
         let decision = state.queue.poll(now, idle);
         let stale = state.queue.take_stale();
-        if !stale.is_empty() {
+        let unlocked = !stale.is_empty();
+        if unlocked {
             MutexGuard::unlocked(&mut state, || shared.refuse_stale(stale));
         }
         match decision {
@@ -419,12 +422,16 @@ fn next_batch(shared: &Arc<Shared>, took: Option<Duration>) -> Option<Vec<Picked
                 return Some(picks);
             }
             BatchDecision::Prepare(picked) => MutexGuard::unlocked(&mut state, || prepare(shared, picked)),
+            // Something may have come in the meantime, and found nobody waiting for it.
+            BatchDecision::WaitUntil(_) | BatchDecision::Idle if unlocked => {}
             BatchDecision::WaitUntil(time) => {
                 shared.changed.wait_until(&mut state, time);
             }
             // What is being prepared will have to run.
             BatchDecision::Idle if state.closing && state.queue.is_empty() => {
                 state.idle -= 1;
+                // The others may be waiting for what was prepared, and this one ran.
+                shared.changed.notify_all();
                 return None;
             }
             BatchDecision::Idle => shared.changed.wait(&mut state),
@@ -485,10 +492,7 @@ fn run_batch(
         // Decoding is a time of its own.
         let queued = queued.saturating_sub(frame.decode.unwrap_or_default());
         let batch = BatchInfo { size, position: position + 1 };
-        let completed = Completed { answer, queued, batch, frame: Some(frame) };
-        if catch_unwind(AssertUnwindSafe(|| reply(completed))).is_err() {
-            tracing::error!(%model, "whoever waited for an answer panicked on it");
-        }
+        shared.call(reply, Completed { answer, queued, batch, frame: Some(frame) });
     }
     outcome.or_else(|error| if matches!(error, InferError::Panicked { .. }) { Err(error) } else { Ok(()) })
 }
@@ -511,6 +515,12 @@ impl Shared {
         let answer = Answer { output: Err(error), cost: Cost::default() };
         self.metrics.answered(&answer.output);
         let batch = BatchInfo { size: 1, position: 1 };
-        reply(Completed { answer, queued: Duration::ZERO, batch, frame: None });
+        self.call(reply, Completed { answer, queued: Duration::ZERO, batch, frame: None });
+    }
+
+    fn call(&self, reply: Reply, completed: Completed) {
+        if catch_unwind(AssertUnwindSafe(|| reply(completed))).is_err() {
+            tracing::error!(model = %self.model, "whoever waited for an answer panicked on it");
+        }
     }
 }

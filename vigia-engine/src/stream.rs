@@ -262,6 +262,8 @@ impl Stream {
             room: room as u64,
             changed,
         });
+        // Before anything else can change.
+        (shared.changed)(shared.status.lock().change(&shared.stream, None));
         let loop_ = Loop::new(shared.clone(), feed, publish, inbox);
         let worker = Worker::start(&name, move |stop| loop_.supervise(stop, gone))?;
         Ok(Self { shared, worker: Mutex::new(Some(worker)) })
@@ -349,6 +351,20 @@ impl Drop for Stream {
     }
 }
 
+impl Status {
+    /// What is told of the state that it is in now.
+    fn change(&self, stream: &StreamRef, error: Option<&str>) -> StateChange {
+        StateChange {
+            stream: stream.clone(),
+            state: self.state,
+            since: self.since,
+            reason: self.reason,
+            error: error.map(str::to_owned),
+            attempts: self.attempts,
+        }
+    }
+}
+
 impl Shared {
     /// Makes the thread look at what has changed.
     fn wake(&self) {
@@ -372,14 +388,7 @@ impl Shared {
         if let Some(error) = error {
             status.last_error = Some(error.to_owned());
         }
-        let change = StateChange {
-            stream: self.stream.clone(),
-            state,
-            since: status.since,
-            reason,
-            error: error.map(str::to_owned),
-            attempts: status.attempts,
-        };
+        let change = status.change(&self.stream, error);
         drop(status);
         let stream = &self.stream.id;
         tracing::info!(%stream, state = state.as_str(), reason, error = change.error, "stream");

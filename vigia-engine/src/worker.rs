@@ -50,7 +50,7 @@ impl StopFlag {
     }
 }
 
-/// A named thread; dropping the owner asks it to end and waits until it has.
+/// A named thread; dropping the owner asks it to end and waits until it has, but on the thread itself.
 #[derive(Debug)]
 pub struct Worker {
     stop: StopFlag,
@@ -85,9 +85,10 @@ impl Worker {
     }
 
     fn wait(&mut self) {
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else { return };
+        // The last owner may go on the thread itself, which then ends by itself.
+        let is_own = thread.thread().id() == std::thread::current().id();
+        if !is_own && thread.join().is_err() {
             tracing::error!("a worker's thread could not be joined");
         }
     }
@@ -245,6 +246,22 @@ mod tests {
         open.send(()).expect("it waits");
         let outcome: Result<(), PoolError> = wait(panics);
         assert_eq!(outcome, Err(PoolError::Panicked));
+    }
+
+    #[test]
+    fn a_pool_whose_last_owner_goes_on_its_own_thread_ends() {
+        let pool = Arc::new(WorkerPool::start("test", 2, 1).expect("threads"));
+        let owner = pool.clone();
+        let (enter, entered) = sync_channel::<()>(1);
+        let (told, tells) = sync_channel(1);
+        pool.run(move || {
+            entered.recv().expect("the test lets it go on");
+            drop(owner);
+            told.send(()).expect("the test waits");
+        });
+        drop(pool);
+        enter.send(()).expect("it waits");
+        tells.recv().expect("it went on after its owner was gone");
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub(crate) enum Kind {
     Slides(PathBuf, String),
 }
 
+/// GStreamer's scheme for what this process has opened. No user's address can have it.
+const CONNECTION: &str = "fd";
+
 /// An address that one of GStreamer's source elements opens.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Url {
@@ -60,6 +63,16 @@ impl Url {
             _ => Some(true),
         }
     }
+
+    /// A connection that is there already, by its number in this process.
+    pub(crate) fn of_connection(number: i32) -> Self {
+        Self { uri: format!("fd://{number}"), scheme: CONNECTION.to_owned(), user: None, password: None }
+    }
+
+    /// True where the other side has connected to us: its end is no failure.
+    pub(crate) fn is_connection(&self) -> bool {
+        self.scheme == CONNECTION
+    }
 }
 
 impl Address {
@@ -79,6 +92,12 @@ impl Address {
             }
             "http" | "https" | "rtsp" | "rtsps" | "srt" | "rtmp" | "rtmps" | "v4l2" => {
                 Kind::Url(url(scheme, rest, &shown)?)
+            }
+            "tcp-listen" => {
+                return Err(SourceError::NotFound(format!(
+                    "{shown}: a socket that others send to is for the streams of \"vigia serve\"; there is nothing to \
+                     read from it here"
+                )));
             }
             _ => {
                 return Err(SourceError::NotFound(format!(

@@ -7,7 +7,10 @@
 mod clip;
 mod units;
 
+use std::io::ErrorKind;
+use std::net::{TcpListener, TcpStream};
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +20,7 @@ use gstreamer::glib;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_rtsp_server as gst_rtsp;
+use gstreamer_rtsp_server::gio;
 use gstreamer_rtsp_server::prelude::*;
 
 use parking_lot::Mutex;
@@ -30,8 +34,8 @@ pub use units::access_units;
 const ELEMENTS: [&str; 3] = ["appsrc", "h264parse", "rtph264pay"];
 /// Frames that wait for a client that does not read, at most; the oldest ones are dropped.
 const QUEUE: u32 = 60;
-/// How soon a stop is noticed.
-const NOTICE: Duration = Duration::from_millis(50);
+/// How soon a stop or a client is noticed.
+const NOTICE: Duration = Duration::from_millis(20);
 
 /// The version of GStreamer that runs, as in `1.22.0`.
 pub fn version() -> String {
@@ -50,12 +54,12 @@ pub struct CameraOptions {
     pub fps: f64,
 }
 
-/// Cameras that listen. [`Cameras::serve`] answers clients and [`Cameras::play`] sends frames; each blocks its caller's
+/// Cameras that listen. [`Cameras::serve`] lets clients in and [`Cameras::play`] sends frames; each blocks its caller's
 /// thread until [`Cameras::stop`].
 #[derive(Debug)]
 pub struct Cameras {
     server: gst_rtsp::RTSPServer,
-    main_loop: glib::MainLoop,
+    listener: TcpListener,
     options: CameraOptions,
     clip: Arc<[u8]>,
     units: Vec<Range<usize>>,
@@ -93,25 +97,23 @@ impl Cameras {
             return Err(SourceError::Undecodable(what.to_owned()));
         }
         let library = |e: glib::BoolError| SourceError::Library(e.to_string());
+        let refused = |e: std::io::Error| {
+            SourceError::Unreachable(format!("the cameras cannot listen on 127.0.0.1:{}: {e}", options.port))
+        };
+        let listener = TcpListener::bind(("127.0.0.1", options.port)).map_err(refused)?;
+        listener.set_nonblocking(true).map_err(refused)?;
         let server = gst_rtsp::RTSPServer::new();
-        server.set_address("127.0.0.1");
-        server.set_service(&options.port.to_string());
         let mounts = server.mount_points().ok_or_else(|| SourceError::Library("no mount points".to_owned()))?;
         let watched: Watched = Arc::new(Mutex::new(vec![None; options.count]));
         for camera in 0..options.count {
             mounts.add_factory(&format!("/{camera}"), factory(camera, options.fps, &watched).map_err(library)?);
         }
-        let context = glib::MainContext::new();
-        server.attach(Some(&context)).map_err(|_in_use| {
-            SourceError::Unreachable(format!("the cameras cannot listen on 127.0.0.1:{}", options.port))
-        })?;
-        let main_loop = glib::MainLoop::new(Some(&context), false);
-        Ok(Self { server, main_loop, options, clip: clip.into(), units, watched, stopped: AtomicBool::new(false) })
+        Ok(Self { server, listener, options, clip: clip.into(), units, watched, stopped: AtomicBool::new(false) })
     }
 
     /// Where they listen.
     pub fn port(&self) -> u16 {
-        u16::try_from(self.server.bound_port()).unwrap_or(0)
+        self.listener.local_addr().map_or(self.options.port, |address| address.port())
     }
 
     /// How many frames the clip has.
@@ -119,12 +121,29 @@ impl Cameras {
         self.units.len()
     }
 
-    /// Answers clients until the stop.
+    /// Lets clients in until the stop.
     pub fn serve(&self) {
-        // A loop that is told to quit before it runs would run on.
         while !self.stopped.load(Ordering::Relaxed) {
-            self.main_loop.run();
+            let welcomed = match self.listener.accept() {
+                Ok((client, address)) => self.welcome(client, &address.ip().to_string(), address.port().into()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(NOTICE);
+                    continue;
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = welcomed {
+                tracing::warn!(error, "a client was not let in");
+            }
         }
+    }
+
+    fn welcome(&self, client: TcpStream, ip: &str, port: i32) -> Result<(), String> {
+        // GStreamer's server leaves Nagle's algorithm on: the end of a frame then waits, now and then, for the receiver's
+        // delayed acknowledgement, 40 ms.
+        client.set_nodelay(true).map_err(|e| e.to_string())?;
+        let socket = gio::Socket::from_fd(OwnedFd::from(client)).map_err(|e| e.to_string())?;
+        self.server.transfer_connection(socket, ip, port, None).map_err(|e| e.to_string())
     }
 
     /// Sends frames in time until the stop. `sends` is told each frame's camera, its number within the clip and how late
@@ -167,9 +186,6 @@ impl Cameras {
     /// Ends [`Cameras::serve`] and [`Cameras::play`], which then return soon.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
-        let main_loop = self.main_loop.clone();
-        // From within the loop, so that one that is about to run ends, too.
-        self.main_loop.context().invoke(move || main_loop.quit());
     }
 }
 

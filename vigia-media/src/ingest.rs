@@ -9,6 +9,7 @@
 //! RTSP streams, and decodes no faster.
 
 mod allocation;
+mod connection;
 mod pattern;
 mod pipeline;
 mod pump;
@@ -20,13 +21,17 @@ mod watch;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use vigia_core::geometry::Size;
 use vigia_core::id::StreamRef;
 use vigia_core::source::{FrameSink, Source, SourceError, SourceHandle};
 
 use crate::address::{Address, Kind};
+pub(crate) use connection::{Connection, Stopper};
 use pattern::Pattern;
+pub(crate) use pump::Numbering;
 use slides::Slides;
+pub(crate) use watch::named_thread;
 
 /// How fast pictures are handed over that are already there: files, test pictures and slides. What is live comes as it comes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,6 +71,8 @@ pub struct IngestOptions {
     /// the next one; for files 1 up to two processors, else 2 to 4 on whole pictures. A second thread on two
     /// processors takes 25 % more processor time to gain 15 % of speed, and the models need that time.
     pub decode_threads: Option<u32>,
+    /// Most bytes of one encoded picture, for sources that listen.
+    pub picture_limit: u64,
 }
 
 impl Default for IngestOptions {
@@ -76,6 +83,7 @@ impl Default for IngestOptions {
             connect_timeout: Duration::from_secs(5),
             inactivity_timeout: Duration::from_secs(10),
             decode_threads: None,
+            picture_limit: 20_000_000,
         }
     }
 }
@@ -146,6 +154,8 @@ pub struct MediaSource {
     stream: StreamRef,
     options: IngestOptions,
     info: MediaInfo,
+    /// Where the frames' numbers and times begin.
+    numbering: Arc<Mutex<Numbering>>,
 }
 
 impl MediaSource {
@@ -166,7 +176,7 @@ impl MediaSource {
             Kind::Slides(folder, query) => slides = Some(Slides::open(folder, query, &address.shown)?),
             Kind::File(_) | Kind::Url(_) => {}
         }
-        Ok(Self { address, pattern, slides, stream, options, info: MediaInfo::default() })
+        Ok(Self { address, pattern, slides, stream, options, info: MediaInfo::default(), numbering: Arc::default() })
     }
 
     /// What will be known about the source once it runs; take it before [`Source::start`].

@@ -226,6 +226,13 @@ impl App {
         self.streams.start(&self.config);
     }
 
+    /// Begins to end: no new work; what is under way is answered. The second time does nothing.
+    pub fn end(&self) {
+        // First: whoever sees a stream end knows why.
+        self.drain.end();
+        self.streams.close();
+    }
+
     /// Whether a stream could be added: its id, its values, its pipeline.
     ///
     /// # Errors

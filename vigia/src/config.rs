@@ -21,8 +21,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use hints::hidden;
 pub use body::{NewStream, StreamBodyError, StreamPatch};
+pub(crate) use hints::hidden;
 pub use models::{Auto, DetectConfig, DeviceName, ModelConfig, PipelineConfig, StageConfig};
 pub use server::{FetchConfig, Limits, ServerConfig};
 pub use streams::{CacheConfig, CacheModeName, RetryConfig, StreamConfig, TransportName, check_stream_id};

@@ -140,6 +140,5 @@ fn begin_to_end(app: &App, grace: Duration) {
         return;
     }
     tracing::info!(under_way = app.drain.under_way(), ?grace, "shutting down");
-    app.drain.end();
-    app.streams.close();
+    app.end();
 }

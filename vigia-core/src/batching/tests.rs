@@ -1,6 +1,6 @@
-use proptest::prelude::*;
-
 use super::*;
+
+mod properties;
 
 fn policy(max_batch: usize, queue: usize, linger_ms: u64) -> BatchPolicy {
     BatchPolicy { max_batch, queue, linger: Duration::from_millis(linger_ms), ahead: 2 }
@@ -78,49 +78,6 @@ fn a_full_queue_gives_the_request_back_but_takes_what_was_admitted() {
     assert!(queue.is_empty());
 }
 
-proptest! {
-    /// Whatever is pushed and polled: no batch over the limit, nothing lost or doubled, order kept per owner.
-    #[test]
-    fn every_request_runs_once_and_in_its_owners_order(
-        owners in proptest::collection::vec(0u8..5, 0..200),
-        max_batch in 1usize..9,
-        slots in 1usize..4,
-    ) {
-        let now = Instant::now();
-        let mut queue = BatchQueue::new(policy(max_batch, 1000, 0));
-        for (n, &owner) in owners.iter().enumerate() {
-            queue.push(owner, (owner, n), Form::Ready, now).expect("room");
-        }
-        let mut seen = Vec::new();
-        while let BatchDecision::Run(picks) = queue.poll(now, slots) {
-            prop_assert!((1..=max_batch).contains(&picks.len()));
-            seen.extend(picks.into_iter().map(|p| p.item));
-        }
-        prop_assert_eq!(seen.len(), owners.len());
-        for owner in 0..5 {
-            let order: Vec<usize> = seen.iter().filter(|s| s.0 == owner).map(|s| s.1).collect();
-            prop_assert!(order.is_sorted_by(|a, b| a < b));
-        }
-    }
-
-    /// With `n` owners waiting, each is served within `n` requests.
-    #[test]
-    fn nobody_starves(greedy in 1usize..60, others in 1usize..6) {
-        let now = Instant::now();
-        let mut queue = BatchQueue::new(policy(1, 1000, 0));
-        for _ in 0..greedy {
-            queue.push(0, 0, Form::Ready, now).expect("room");
-        }
-        for owner in 1..=others {
-            queue.push(owner, owner, Form::Ready, now).expect("room");
-        }
-        let first: Vec<usize> = (0..=others).flat_map(|_| run(queue.poll(now, 1))).collect();
-        for owner in 0..=others {
-            prop_assert!(first.contains(&owner));
-        }
-    }
-}
-
 fn live(frames: usize, mode: CacheMode, offered: Instant) -> Live {
     Live { cache: CachePolicy { mode, frames }, offered, latency: Duration::from_millis(200) }
 }
@@ -196,12 +153,28 @@ fn what_is_too_old_is_not_run_and_its_lane_keeps_its_turn() {
     // 151 ms old, 50 ms to run, 200 ms allowed.
     assert_eq!(run(queue.poll(t0 + ms(151), 1)), [2]);
     assert_eq!(queue.take_stale(), [1]);
-    // Its next frame goes before others that wait.
-    assert_eq!(latest(&mut queue, "c", 3, 1, t0 + ms(152)), None);
+    // Its next frame goes before one whose lane was served, though that one's deadline is nearer.
+    assert_eq!(latest(&mut queue, "b", 3, 1, t0 + ms(152)), None);
     assert_eq!(latest(&mut queue, "a", 4, 1, t0 + ms(153)), None);
     assert_eq!(run(queue.poll(t0 + ms(153), 1)), [4]);
     assert_eq!(run(queue.poll(t0 + ms(153), 1)), [3]);
     assert_eq!((queue.take_stale(), queue.is_empty()), (vec![], true));
+}
+
+#[test]
+fn whoever_was_not_served_in_a_round_is_served_before_it_is_over() {
+    let now = Instant::now();
+    let mut queue = BatchQueue::new(policy(1, 8, 0));
+    for owner in ["a", "b", "c"] {
+        assert_eq!(latest(&mut queue, owner, 1, 1, now), None);
+    }
+    assert_eq!((run(queue.poll(now, 1)), run(queue.poll(now, 1))), (vec![1], vec![1]));
+    // Both of the next round; then one that is new in this one, with the latest deadline of all.
+    assert_eq!(latest(&mut queue, "a", 2, 1, now), None);
+    assert_eq!(latest(&mut queue, "b", 3, 1, now), None);
+    assert_eq!(latest(&mut queue, "d", 4, 1, now + Duration::from_millis(1)), None);
+    let order: Vec<u32> = (0..4).flat_map(|_| run(queue.poll(now, 1))).collect();
+    assert_eq!(order, [1, 4, 2, 3]);
 }
 
 #[test]
@@ -235,16 +208,52 @@ fn what_is_encoded_is_prepared_when_its_turn_has_come() {
 }
 
 #[test]
-fn encoded_frames_wait_for_their_streams_turn() {
+fn an_encoded_frame_is_prepared_when_its_turn_is_near_and_keeps_it() {
     let now = Instant::now();
+    let ms = Duration::from_millis;
     let mut queue = BatchQueue::new(policy(1, 8, 0));
-    assert_eq!(latest(&mut queue, "camera", 1, 1, now), None);
-    let pushed = live(1, CacheMode::Latest, now + Duration::from_millis(1));
-    assert_eq!(queue.push_live("pushed", 2, Form::Encoded, pushed, now), None);
-    // The camera's deadline is nearer: nothing is decoded ahead of it.
+    for (item, owner) in [(1, "first"), (2, "second")] {
+        assert_eq!(latest(&mut queue, owner, item, 1, now), None);
+    }
+    let pushed = |offered| live(1, CacheMode::Latest, offered);
+    assert_eq!(queue.push_live("pushed", 3, Form::Encoded, pushed(now + ms(1)), now), None);
+    // Two run before it, which is as far ahead as anything is prepared.
     assert_eq!(queue.poll(now, 0), BatchDecision::Idle);
     assert_eq!(run(queue.poll(now, 1)), [1]);
-    assert!(matches!(queue.poll(now, 0), BatchDecision::Prepare(picked) if picked.item == 2));
+    let BatchDecision::Prepare(picked) = queue.poll(now, 1) else { panic!("its turn is near") };
+    queue.prepared(picked);
+    assert_eq!((run(queue.poll(now, 1)), run(queue.poll(now, 1))), (vec![2], vec![3]));
+}
+
+#[test]
+fn no_slot_waits_for_what_is_being_prepared() {
+    let now = Instant::now();
+    let mut queue = BatchQueue::new(policy(1, 8, 0));
+    queue.push("posted", 1, Form::Encoded, now).expect("room");
+    queue.push("later", 2, Form::Ready, now).expect("room");
+    let BatchDecision::Prepare(picked) = queue.poll(now, 1) else { panic!("it is first") };
+    assert_eq!(run(queue.poll(now, 1)), [2]);
+    assert_eq!(queue.poll(now, 1), BatchDecision::Idle);
+    let (one, turn) = picked.take();
+    queue.prepared(turn.with(one * 10));
+    assert_eq!(run(queue.poll(now, 1)), [10]);
+}
+
+#[test]
+fn of_a_slow_model_little_is_prepared_ahead() {
+    let now = Instant::now();
+    let mut queue = BatchQueue::new(BatchPolicy { ahead: 4, ..policy(1, 8, 0) });
+    for owner in ["a", "b", "c"] {
+        assert_eq!(queue.push_live(owner, 0, Form::Encoded, live(1, CacheMode::Latest, now), now), None);
+        queue.push(owner, 1, Form::Encoded, now).expect("room");
+    }
+    // As long as the objective: what is prepared waits so long for each one before it.
+    queue.took(Duration::from_millis(200));
+    let mut prepared = Vec::new();
+    while let BatchDecision::Prepare(picked) = queue.poll(now, 0) {
+        prepared.push(picked.item);
+    }
+    assert_eq!(prepared, [1, 1, 1, 0]);
 }
 
 #[test]
@@ -257,4 +266,17 @@ fn an_owner_that_is_gone_takes_its_requests_along() {
     assert_eq!(queue.remove(&"a"), [1, 2]);
     assert_eq!((queue.remove(&"a"), queue.counted()), (vec![], 0));
     assert_eq!(run(queue.poll(now, 1)), [3]);
+}
+
+#[test]
+fn what_is_left_at_the_end_comes_out_stale_frames_too() {
+    let t0 = Instant::now();
+    let late = t0 + Duration::from_secs(1);
+    let mut queue = BatchQueue::new(policy(1, 8, 0));
+    assert_eq!(latest(&mut queue, "a", 1, 1, t0), None);
+    queue.push("a", 2, Form::Encoded, t0).expect("room");
+    queue.push("b", 3, Form::Ready, t0).expect("room");
+    assert!(matches!(queue.poll(late, 1), BatchDecision::Prepare(picked) if picked.item == 2));
+    queue.spoilt(false);
+    assert_eq!((queue.drain(), queue.len()), (vec![1, 3], 0));
 }

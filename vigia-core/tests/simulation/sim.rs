@@ -109,6 +109,8 @@ pub(crate) struct Tally {
     pub(crate) dropped: BTreeMap<&'static str, usize>,
     /// From the offer to the result, in the order of the results.
     pub(crate) latencies: Vec<Duration>,
+    /// Results while everybody was sending.
+    pub(crate) served: usize,
     /// Numbers of the pictures in the order in which they ran.
     pub(crate) ran: Vec<usize>,
 }
@@ -180,9 +182,37 @@ struct Simulation<'a> {
     decoders: Vec<Instant>,
     /// Pictures that could run at once, and wait.
     runnable: usize,
-    counted_from: Instant,
+    /// What comes and goes in this time counts.
+    counted: std::ops::Range<Instant>,
     tallies: Vec<Tally>,
     sent: Vec<usize>,
+}
+
+/// What each sender is due: as much as the others, or what it sends, where that is less (max-min fairness).
+pub(crate) fn fair_shares(senders: &[Sender], tallies: &[Tally]) -> Vec<f64> {
+    let mut left: f64 = tallies.iter().map(|t| t.served as f64).sum();
+    let mut smallest_first: Vec<usize> = (0..senders.len()).collect();
+    smallest_first.sort_by_key(|&s| tallies[s].offered);
+    let mut shares = vec![0.0; senders.len()];
+    for (done, &sender) in smallest_first.iter().enumerate() {
+        let share = (tallies[sender].offered as f64).min(left / (senders.len() - done) as f64);
+        shares[sender] = share;
+        left -= share;
+    }
+    shares
+}
+
+/// Each sender has what it is due, give or take a tenth (and the one picture that is just being worked on).
+pub(crate) fn assert_fair(senders: &[Sender], tallies: &[Tally]) {
+    for ((sender, tally), share) in senders.iter().zip(tallies).zip(fair_shares(senders, tallies)) {
+        let off = (tally.served as f64 - share).abs();
+        assert!(
+            off <= share / 10.0 + 1.0,
+            "{} served where {share:.1} were due: {sender:?} {:?}",
+            tally.served,
+            tally.dropped
+        );
+    }
 }
 
 /// Lets everybody send for `seconds` after one that does not count; what became of it, by sender.
@@ -190,7 +220,8 @@ struct Simulation<'a> {
 /// Whenever a slot is left free, nothing that could run may wait: this is looked at after each event.
 pub(crate) fn simulate(seed: u64, machine: Machine, senders: &[Sender], seconds: u64) -> Vec<Tally> {
     let start = Instant::now();
-    let end = start + Duration::from_secs(seconds + 1);
+    let counted = start + Duration::from_secs(1)..start + Duration::from_secs(seconds + 1);
+    let end = counted.end;
     let ahead = machine.slots * machine.max_batch + 2;
     let Machine { max_batch, queue, linger, .. } = machine;
     let mut simulation = Simulation {
@@ -202,7 +233,7 @@ pub(crate) fn simulate(seed: u64, machine: Machine, senders: &[Sender], seconds:
         free_slots: machine.slots,
         decoders: vec![start; machine.decoders],
         runnable: 0,
-        counted_from: start + Duration::from_secs(1),
+        counted,
         tallies: vec![Tally::default(); senders.len()],
         sent: vec![0; senders.len()],
     };
@@ -241,6 +272,7 @@ impl Simulation<'_> {
                 self.queue.took(took);
                 for Picked { item: picture, .. } in picks {
                     let tally = &mut self.tallies[picture.sender];
+                    tally.served += usize::from(self.counted.contains(&now));
                     if picture.counts {
                         tally.latencies.push(now - picture.offered);
                     }
@@ -252,7 +284,7 @@ impl Simulation<'_> {
 
     fn offer(&mut self, sender: usize, now: Instant) {
         let Sender { form, live, .. } = self.senders[sender];
-        let (number, counts) = (self.sent[sender], now >= self.counted_from);
+        let (number, counts) = (self.sent[sender], now >= self.counted.start);
         self.sent[sender] += 1;
         self.tallies[sender].offered += usize::from(counts);
         self.runnable += usize::from(form == Form::Ready);

@@ -144,12 +144,8 @@ fn pipeline(part: &Path, size: Size, fps: u32, bits: u32) -> Result<Encoder, Str
     let rate = gst::Fraction::new(i32::try_from(fps).unwrap_or(i32::MAX), 1);
     let info = gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, size.width, size.height).fps(rate);
     let caps = info.build().and_then(|info| info.to_caps()).map_err(text)?;
-    let source = gst_app::AppSrc::builder()
-        .caps(&caps)
-        .format(gst::Format::Time)
-        .max_buffers(QUEUE)
-        .block(true)
-        .build();
+    let source =
+        gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).max_buffers(QUEUE).block(true).build();
     let encoder = gst::ElementFactory::make("x264enc")
         .property("bitrate", bits / 1000)
         // A second's worth, in milliseconds.
@@ -162,7 +158,8 @@ fn pipeline(part: &Path, size: Size, fps: u32, bits: u32) -> Result<Encoder, Str
         .property("option-string", "scenecut=0:repeat-headers=1")
         .build()
         .map_err(text)?;
-    let profile: gst::Caps = "video/x-h264,profile=main,stream-format=byte-stream,alignment=au".parse().map_err(text)?;
+    let profile: gst::Caps =
+        "video/x-h264,profile=main,stream-format=byte-stream,alignment=au".parse().map_err(text)?;
     let profile = gst::ElementFactory::make("capsfilter").property("caps", profile).build().map_err(text)?;
     let file = gst::ElementFactory::make("filesink").property("location", part).build().map_err(text)?;
     let pipeline = gst::Pipeline::new();

@@ -1,7 +1,4 @@
-#![expect(clippy::print_stderr, reason = "a test says what it skipped")]
-
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
 use std::sync::atomic::AtomicUsize;
 
 use vigia_core::geometry::Size;

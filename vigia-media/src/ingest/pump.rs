@@ -161,6 +161,15 @@ impl Pump {
     }
 }
 
+/// Numbers and times of a stream's frames; they go on where one connection follows another.
+#[derive(Debug, Default)]
+pub(crate) struct Numbering {
+    next_id: u64,
+    timeline: Timeline,
+    /// When the first frame came.
+    began: Option<Instant>,
+}
+
 /// Numbers and dates frames; lives on the decoder's thread.
 pub(super) struct Puller {
     pump: Arc<Pump>,
@@ -168,18 +177,10 @@ pub(super) struct Puller {
     pace: Pace,
     /// Duration to fall back on where the pipeline does not know it.
     duration: Option<Duration>,
-    next_id: u64,
-    first: Option<First>,
-    timeline: Timeline,
+    numbering: Arc<Mutex<Numbering>>,
+    /// What the first frame decides: pictures come as they are taken.
+    live: Option<bool>,
     format: Option<(gst::Caps, Picture)>,
-}
-
-/// What the first frame decides.
-#[derive(Clone, Copy)]
-struct First {
-    running_time: Option<Duration>,
-    arrived: Instant,
-    live: bool,
 }
 
 impl Puller {
@@ -189,9 +190,8 @@ impl Puller {
             stream: source.stream.clone(),
             pace: source.options.pace,
             duration: source.pattern.as_ref().and_then(super::pattern::Pattern::duration),
-            next_id: 0,
-            first: None,
-            timeline: Timeline::default(),
+            numbering: Arc::clone(&source.numbering),
+            live: None,
             format: None,
         }
     }
@@ -222,27 +222,28 @@ impl Puller {
             .segment()
             .and_then(|segment| segment.downcast_ref::<gst::ClockTime>()?.to_running_time(buffer.pts()?))
             .map(Duration::from);
-        let first = match self.first {
-            Some(first) => first,
-            None => *self.first.insert(self.look_at_first(element, &picture.info, running_time)),
+        let live = match self.live {
+            Some(live) => live,
+            None => *self.live.insert(self.look_at_first(element, &picture.info)),
         };
         let length = buffer.duration().map(Duration::from);
         let step = frame_step(&picture.info);
-        let pts = match (running_time, first.running_time) {
-            _ if !first.live => self.timeline.next(running_time, step),
-            (Some(now), Some(start)) => now.saturating_sub(start),
-            // Pictures of a camera without times are dated by when they come.
-            _ => first.arrived.elapsed(),
+        let mut numbering = self.numbering.lock();
+        let Numbering { next_id, timeline, began } = &mut *numbering;
+        let pts = if live {
+            timeline.next_live(running_time, step, began.get_or_insert_with(Instant::now).elapsed())
+        } else {
+            timeline.next(running_time, step)
         };
         let frame = Frame {
             stream: self.stream.clone(),
-            frame_id: self.next_id,
-            captured_at: first.live.then(SystemTime::now),
+            frame_id: *next_id,
+            captured_at: live.then(SystemTime::now),
             pts: Some(pts),
             image: planes::image(buffer, &picture)?,
             decode: None,
         };
-        self.next_id += 1;
+        *next_id += 1;
         Ok((frame, pts + length.unwrap_or(step)))
     }
 
@@ -260,12 +261,8 @@ impl Puller {
         }
     }
 
-    fn look_at_first(
-        &self,
-        element: &gst_app::AppSink,
-        info: &gst_video::VideoInfo,
-        running_time: Option<Duration>,
-    ) -> First {
+    /// Notes the facts, and tells whether pictures come as they are taken.
+    fn look_at_first(&self, element: &gst_app::AppSink, info: &gst_video::VideoInfo) -> bool {
         let live = match &self.pump.address.kind {
             Kind::File(_) => Some(false),
             Kind::Test(_) | Kind::Slides(..) => Some(self.pace == Pace::Live),
@@ -281,8 +278,7 @@ impl Puller {
         // A source is started once, so there is nothing there yet.
         let _ = self.pump.info.0.set(Facts { size, duration, rate });
         // Over HTTP come files, which have a duration, and cameras, which have none.
-        let live = live.unwrap_or(duration.is_none());
-        First { running_time, arrived: Instant::now(), live }
+        live.unwrap_or(duration.is_none())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Times of a file's pictures: they only grow, and a damaged one is not believed.
+//! Times of pictures: they only grow, and a damaged one is not believed.
 
 use std::time::Duration;
 
@@ -8,6 +8,10 @@ const LEAP: Duration = Duration::from_mins(10);
 
 /// A clock that goes back further than this was started anew; less is disorder among neighbours.
 const RESTART: Duration = Duration::from_secs(1);
+
+/// A camera's clock does not go by this much more than ours from one picture to the next: beyond it, it was set, or
+/// another camera has taken its place.
+const LIVE_LEAP: Duration = Duration::from_secs(10);
 
 /// What a picture is later than the one before it where its own time says that it is not.
 const LEAST: Duration = Duration::from_micros(1);
@@ -29,6 +33,8 @@ struct Last {
     pts: Duration,
     /// The container's time, and the time given, that later ones are counted from.
     anchor: Option<(Duration, Duration)>,
+    /// When the picture came, where it is live.
+    came: Duration,
 }
 
 impl Timeline {
@@ -36,8 +42,19 @@ impl Timeline {
     /// the frame rate.
     pub(super) fn next(&mut self, said: Option<Duration>, step: Duration) -> Duration {
         let next = match self.last {
-            None => Last { said, pts: Duration::ZERO, anchor: said.map(|said| (said, Duration::ZERO)) },
+            None => Last::first(said, Duration::ZERO),
             Some(last) => last.next(said, step.max(LEAST)),
+        };
+        self.last = Some(next);
+        next.pts
+    }
+
+    /// The same for a picture that comes as it is taken, `came` after the first one: where the container says nothing, or
+    /// its clock leaps, that decides.
+    pub(super) fn next_live(&mut self, said: Option<Duration>, step: Duration, came: Duration) -> Duration {
+        let next = match self.last {
+            None => Last::first(said, came),
+            Some(last) => last.next_live(said, step.max(LEAST), came),
         };
         self.last = Some(next);
         next.pts
@@ -45,17 +62,34 @@ impl Timeline {
 }
 
 impl Last {
+    fn first(said: Option<Duration>, came: Duration) -> Self {
+        Self { said, pts: Duration::ZERO, anchor: said.map(|said| (said, Duration::ZERO)), came }
+    }
+
     fn next(self, said: Option<Duration>, step: Duration) -> Self {
-        let counted = self.pts.saturating_add(step);
-        let (Some(now), Some(before), Some((start, zero))) = (said, self.said, self.anchor) else {
-            return Self { said, pts: counted, anchor: said.map(|said| (said, counted)) };
+        self.after(said, self.pts.saturating_add(step), LEAP.max(step.saturating_mul(2)))
+    }
+
+    fn next_live(self, said: Option<Duration>, step: Duration, came: Duration) -> Self {
+        let passed = came.saturating_sub(self.came);
+        // Without times of its own, a picture's time is when it came.
+        let counted = match said {
+            Some(_) => self.pts.saturating_add(passed.max(step)),
+            None => came.max(self.pts + LEAST),
         };
-        let leaps = now.saturating_sub(before) > LEAP.max(step.saturating_mul(2));
-        if leaps || before.saturating_sub(now) > RESTART {
-            return Self { said, pts: counted, anchor: Some((now, counted)) };
+        Self { came, ..self.after(said, counted, passed + LIVE_LEAP.max(step.saturating_mul(2))) }
+    }
+
+    /// The next picture, whose time is `counted` where its own cannot be believed: it is further than `leap` ahead.
+    fn after(self, said: Option<Duration>, counted: Duration, leap: Duration) -> Self {
+        let (Some(now), Some(before), Some((start, zero))) = (said, self.said, self.anchor) else {
+            return Self { said, pts: counted, anchor: said.map(|said| (said, counted)), came: self.came };
+        };
+        if now.saturating_sub(before) > leap || before.saturating_sub(now) > RESTART {
+            return Self { said, pts: counted, anchor: Some((now, counted)), came: self.came };
         }
         let pts = (zero + now).saturating_sub(start);
-        Self { said, pts: pts.max(self.pts + LEAST), anchor: self.anchor }
+        Self { said, pts: pts.max(self.pts + LEAST), ..self }
     }
 }
 
@@ -92,6 +126,30 @@ mod tests {
     #[test]
     fn neighbours_in_disorder_stay_in_order() {
         assert_eq!(given([0, 80, 40, 40, 120].map(Some)), [0, 80_000, 80_001, 80_002, 120_000]);
+    }
+
+    /// The same for a camera; each picture comes when the second number says.
+    fn given_live<const N: usize>(pictures: [(Option<u64>, u64); N]) -> [u128; N] {
+        let (mut timeline, ms) = (Timeline::default(), Duration::from_millis);
+        pictures.map(|(said, came)| timeline.next_live(said.map(ms), ms(40), ms(came)).as_micros() / 1000)
+    }
+
+    #[test]
+    fn a_cameras_times_are_kept_and_its_leaps_are_not() {
+        // In bursts, as a network hands them over.
+        assert_eq!(
+            given_live([(Some(500), 0), (Some(540), 90), (Some(580), 91), (Some(5580), 91)]),
+            [0, 40, 80, 5080]
+        );
+        // The clock is set, forwards and back, while pictures come every 50 ms.
+        assert_eq!(
+            given_live([(Some(0), 0), (Some(3_600_000), 50), (Some(3_600_040), 100), (Some(90), 150), (Some(130), 200)]),
+            [0, 50, 90, 140, 180]
+        );
+        // A pause of a minute, in which another camera took its place.
+        assert_eq!(given_live([(Some(0), 0), (Some(7), 60_000), (Some(47), 60_040)]), [0, 7, 47]);
+        assert_eq!(given_live([(Some(20_000), 0), (Some(7), 60_000), (Some(47), 60_040)]), [0, 60_000, 60_040]);
+        assert_eq!(given_live([(None, 0), (None, 35), (None, 35), (Some(9), 70), (Some(49), 99)]), [0, 35, 35, 75, 115]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 
+use vigia_core::id::StreamRef;
 use vigia_core::source::{FrameSink, SourceError, SourceHandle};
 
 use super::pump::{Pump, wake};
@@ -33,35 +34,17 @@ impl SourceHandle for Running {}
 impl Running {
     /// Builds the pipeline, starts it and its watcher.
     pub(super) fn start(source: MediaSource, sink: Box<dyn FrameSink>) -> Result<Self, SourceError> {
-        let pump = Arc::new(Pump::new(source.address.clone(), source.info.clone(), sink));
-        let pipeline = pipeline::build(&source, &pump)?;
-        let bus = pipeline.bus().ok_or_else(|| SourceError::Library("a pipeline without a bus".to_owned()))?;
-        let mut this = Self { pipeline: pipeline.clone(), pump: Arc::clone(&pump), watcher: None };
-        if pipeline.set_state(gst::State::Playing).is_err() {
-            let message = bus.pop_filtered(&[gst::MessageType::Error]);
-            return Err(match message.as_ref().map(|message| message.view()) {
-                Some(gst::MessageView::Error(error)) => bus::source_error(&pump.address, error, &pump.seen),
-                _ => SourceError::Library(format!("{}: the pipeline does not start", pump.address.shown)),
-            });
-        }
-        let watcher = Watcher { pipeline, bus, pump, options: source.options };
-        // Not a thread of the engine's: the engine knows no bus to wait on. This handle joins it.
-        let thread = thread::Builder::new()
-            .name(thread_name(&source.stream.id.to_string()))
-            .spawn(move || watcher.run())
-            .map_err(|e| SourceError::Library(format!("no thread for a source: {e}")))?;
-        this.watcher = Some(thread);
-        Ok(this)
+        let watcher = Watcher::start(&source, sink)?;
+        let (pipeline, pump) = (watcher.pipeline.clone(), Arc::clone(&watcher.pump));
+        let thread = named_thread(&source.stream, move || watcher.run())?;
+        Ok(Self { pipeline, pump, watcher: Some(thread) })
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.pump.stop();
-        let Some(watcher) = self.watcher.take() else {
-            stop(&self.pipeline);
-            return;
-        };
+        let Some(watcher) = self.watcher.take() else { return };
         wake(&self.pipeline);
         // A sink may drop its source in `end`, which runs on the thread that would be waited for.
         if watcher.thread().id() != thread::current().id() && watcher.join().is_err() {
@@ -70,14 +53,37 @@ impl Drop for Running {
     }
 }
 
-struct Watcher {
-    pipeline: gst::Pipeline,
+/// Looks after a running pipeline, which ends with it.
+pub(super) struct Watcher {
+    pub(super) pipeline: gst::Pipeline,
     bus: gst::Bus,
-    pump: Arc<Pump>,
+    pub(super) pump: Arc<Pump>,
     options: IngestOptions,
 }
 
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        stop(&self.pipeline);
+    }
+}
+
 impl Watcher {
+    /// Builds the pipeline and starts it.
+    pub(super) fn start(source: &MediaSource, sink: Box<dyn FrameSink>) -> Result<Self, SourceError> {
+        let pump = Arc::new(Pump::new(source.address.clone(), source.info.clone(), sink));
+        let pipeline = pipeline::build(source, &pump)?;
+        let bus = pipeline.bus().ok_or_else(|| SourceError::Library("a pipeline without a bus".to_owned()))?;
+        let this = Self { pipeline, bus, pump, options: source.options.clone() };
+        if this.pipeline.set_state(gst::State::Playing).is_ok() {
+            return Ok(this);
+        }
+        let message = this.bus.pop_filtered(&[gst::MessageType::Error]);
+        Err(match message.as_ref().map(|message| message.view()) {
+            Some(gst::MessageView::Error(error)) => bus::source_error(&this.pump.address, error, &this.pump.seen),
+            _ => SourceError::Library(format!("{}: the pipeline does not start", this.pump.address.shown)),
+        })
+    }
+
     fn run(self) {
         let outcome = self.outcome();
         self.pump.stop();
@@ -86,7 +92,7 @@ impl Watcher {
     }
 
     /// Waits for the end, whatever kind it is.
-    fn outcome(&self) -> Result<(), SourceError> {
+    pub(super) fn outcome(&self) -> Result<(), SourceError> {
         let (remote, file) = match &self.pump.address.kind {
             Kind::Url(_) => (true, false),
             // Whoever writes into a pipe may take their time.
@@ -192,7 +198,7 @@ impl Watcher {
     fn is_endless(&self) -> bool {
         match &self.pump.address.kind {
             Kind::Url(url) => {
-                let camera = url.is_live() == Some(true) || self.pump.seen.holds("multipart/x-mixed-replace");
+                let camera = (url.is_live() == Some(true) && !url.is_connection()) || self.pump.seen.holds("multipart/x-mixed-replace");
                 camera && self.pump.info.duration().is_none()
             }
             Kind::File(_) | Kind::Test(_) | Kind::Slides(..) => false,
@@ -207,6 +213,9 @@ impl Watcher {
             Kind::Url(_) | Kind::Test(_) | Kind::Slides(..) => false,
         };
         let why = if cut { ": the file is truncated" } else { "" };
+        if frames == 0 && matches!(&self.pump.address.kind, Kind::Url(url) if url.is_connection()) {
+            return Err(SourceError::Undecodable(format!("{shown} sent no picture that can be decoded")));
+        }
         if frames == 0 {
             return Err(SourceError::Undecodable(format!("no picture could be decoded from {shown}{why}")));
         }
@@ -223,6 +232,19 @@ impl Watcher {
             _ => Ok(()),
         }
     }
+}
+
+/// A thread of a source, named after its stream. The source's handle joins it.
+///
+/// Not a thread of the engine's: the engine knows neither a bus nor a socket to wait on.
+pub(crate) fn named_thread(
+    stream: &StreamRef,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<thread::JoinHandle<()>, SourceError> {
+    thread::Builder::new()
+        .name(thread_name(&stream.id.to_string()))
+        .spawn(run)
+        .map_err(|e| SourceError::Library(format!("no thread for a source: {e}")))
 }
 
 /// A name to find the thread by. Operators see it, and a stream may be named after its address.

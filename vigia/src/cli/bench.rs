@@ -4,11 +4,15 @@
 //! path from encoded input to result, as `detect` runs it. The limit is what all cores could do if nothing but the
 //! engine, the decoder and 0.4 ms for the rest took time: cores / (cores / R + decode + 0.4 ms), R being the engine
 //! alone at its best.
+//!
+//! `vigia bench streams` is another measurement, of cameras: see `streams`.
 
 mod material;
 mod report;
+#[cfg(feature = "cameras")]
+mod streams;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,10 +36,11 @@ use report::{FullPath, Report, Steps};
 
 /// The arguments.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(super) struct BenchArgs {
     /// A detector, by name or ONNX file
-    #[arg(value_name = "NAME|FILE")]
-    model: String,
+    #[arg(value_name = "NAME|FILE", required = true)]
+    model: Option<String>,
     /// A picture or a video [default: a generated JPEG of 1280x720]
     #[arg(value_name = "INPUT")]
     input: Option<String>,
@@ -47,6 +52,23 @@ pub(super) struct BenchArgs {
     json: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArgs,
+    #[cfg(feature = "cameras")]
+    #[command(subcommand)]
+    of: Option<BenchOf>,
+}
+
+/// What else can be measured.
+#[cfg(feature = "cameras")]
+#[derive(Debug, clap::Subcommand)]
+enum BenchOf {
+    /// How many RTSP cameras this machine serves, and how long after a frame was sent its result is there
+    Streams(Box<streams::StreamsArgs>),
+    /// The cameras of `bench streams`, until standard input ends
+    #[command(hide = true)]
+    Cameras(streams::cameras::CamerasArgs),
+    /// A clip for them
+    #[command(hide = true)]
+    Clip(streams::clip::ClipArgs),
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -57,10 +79,18 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 pub(super) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure> {
+    #[cfg(feature = "cameras")]
+    match &args.of {
+        Some(BenchOf::Streams(args)) => return streams::run(args, config),
+        Some(BenchOf::Cameras(args)) => return streams::cameras::play(args),
+        Some(BenchOf::Clip(args)) => return streams::clip::make(args),
+        None => {}
+    }
     let failed = Failure::Failed;
     let overrides = args.engine.overrides();
     let loader = Loader::new(config.clone(), overrides)?;
-    let (short, model_config) = loader.resolve(&args.model)?;
+    let name = args.model.as_deref().ok_or_else(|| Failure::Usage("which model?".to_owned()))?;
+    let (short, model_config) = loader.resolve(name)?;
     let model = loader.load(&short, &model_config)?;
     if model.spec().family.is_second_stage() {
         return Err(failed(format!("{short} is a second stage: bench takes detectors")));
@@ -102,16 +132,21 @@ pub(super) fn run(args: &BenchArgs, config: Config) -> Result<ExitCode, Failure>
         full_path,
         limit: limit(cores, fastest, steps.decode),
     };
-    match &args.json {
-        Some(path) if path.as_os_str() == "-" => output::print(&format!("{:#}", report.json()))?,
-        Some(path) => {
-            std::fs::write(path, format!("{:#}\n", report.json()))
-                .map_err(|e| failed(format!("{} cannot be written: {e}", path.display())))?;
-            output::print(&report.table())?;
-        }
-        None => output::print(&report.table())?,
-    }
+    write_report(args.json.as_deref(), &report.json(), &report.table())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The numbers to where they are wanted.
+fn write_report(to: Option<&Path>, json: &serde_json::Value, table: &str) -> Result<(), Failure> {
+    match to {
+        Some(path) if path.as_os_str() == "-" => output::print(&format!("{json:#}")),
+        Some(path) => {
+            std::fs::write(path, format!("{json:#}\n"))
+                .map_err(|e| Failure::Failed(format!("{} cannot be written: {e}", path.display())))?;
+            output::print(table)
+        }
+        None => output::print(table),
+    }
 }
 
 /// The limit of DESIGN.md §6, in pictures per second.

@@ -234,8 +234,11 @@ impl StreamConfig {
 
     /// Whether a stream has to start anew to become `other`. What else differs can change while it runs.
     pub fn restarts(&self, other: &Self) -> bool {
-        let Self { source, pipeline, cache, transport, repeat, .. } = self;
-        *source != other.source
+        let Self { source, pipeline, cache, transport, repeat, timeout, .. } = self;
+        // A source that is fetched is opened with it; where frames are pushed, the stream itself watches the time.
+        let is_opened_with = source != crate::streams::PUSH;
+        (is_opened_with && *timeout != other.timeout)
+            || *source != other.source
             || *pipeline != other.pipeline
             || *cache != other.cache
             || *transport != other.transport

@@ -37,6 +37,21 @@ fn the_example_documents_every_key() {
     let open = opened_example();
     let config = Config::parse(&open).expect("valid with all keys");
     assert!(config.models.contains_key("people") && config.pipelines.contains_key("people"));
+    // Keys that bear the same name in several places stand in each.
+    let (text, all) = (yaml::<Value>(&open).expect("YAML"), serde_json::to_value(&config).expect("JSON"));
+    for place in [
+        "/server",
+        "/limits",
+        "/fetch",
+        "/models/people",
+        "/streams/door",
+        "/streams/door/cache",
+        "/streams/door/retry",
+    ] {
+        let keys = |tree: &Value| tree.pointer(place).and_then(Value::as_object).map(|o| o.keys().cloned().collect());
+        let written: Option<BTreeSet<String>> = keys(&text);
+        assert_eq!(written, keys(&all), "{place}");
+    }
     // What the example gives as the defaults of a stream are its defaults.
     assert_eq!(config.streams["door"], StreamConfig::at("rtsp://user:secret@camera/h264"));
     let mut keys = BTreeSet::new();
@@ -137,8 +152,16 @@ fn mistakes_are_named_with_their_place() {
         ("streams:\n  door: {source: a, evry: 2}\n", "unknown key `evry`, did you mean `every`?", "line 2 column 21"),
         ("streams:\n  door: {source: a, latenci: 2s}\n", "unknown key `latenci`, did you mean `latency`?", "line 2"),
         ("streams:\n  door: {source: a, latency: 200}\n", "\"200\" is not a duration", "line 2"),
-        ("streams:\n  door: {source: a, cache: {mod: fifo}}\n", "did you mean `mode`? Known here: mode, frames", "line 2"),
-        ("streams:\n  door: {source: a, cache: {mode: fifa}}\n", "unknown value `fifa`, did you mean `fifo`?", "line 2"),
+        (
+            "streams:\n  door: {source: a, cache: {mod: fifo}}\n",
+            "did you mean `mode`? Known here: mode, frames",
+            "line 2",
+        ),
+        (
+            "streams:\n  door: {source: a, cache: {mode: fifa}}\n",
+            "unknown value `fifa`, did you mean `fifo`?",
+            "line 2",
+        ),
         ("streams:\n  door: {source: a, cache: {mode: [fifo]}}\n", "latest or fifo", "line 2"),
         ("streams:\n  door: {source: a, cache: [fifo, 2]}\n", "", "line 2"),
         ("streams:\n  door: {source: a, cache: {frames: all}}\n", "\"all\" is not a whole number", "line 2"),
@@ -194,7 +217,10 @@ fn values_out_of_range_are_named_by_their_key() {
         ),
         ("streams: {door: {source: a, latency: 0s}}", "streams.door: latency must be from 1ms to 1h, not 0s"),
         ("streams: {door: {source: a, linger: 2h}}", "streams.door: linger must be from 0s to 1h, not 2h"),
-        ("streams: {door: {source: a, cache: {frames: 0}}}", "streams.door: cache.frames must be from 1 to 10000, not 0"),
+        (
+            "streams: {door: {source: a, cache: {frames: 0}}}",
+            "streams.door: cache.frames must be from 1 to 10000, not 0",
+        ),
         ("streams: {door: {source: 'tcp-listen://5000'}}", "streams.door: source: \"tcp-listen://5000\" has no port"),
         ("streams: {door/1: {source: a}}", "streams: \"door/1\" is not a stream's id"),
         ("streams: {'': {source: a}}", "streams: \"\" is not a stream's id"),

@@ -97,7 +97,7 @@ pub(super) async fn add(
 /// Change a stream (JSON merge patch)
 ///
 /// Keys that are given are changed; `null` sets one back to its default. A stream whose `source`, `pipeline`, `cache`,
-/// `loop` or `transport` changes starts anew; everything else changes while it runs. A stream of the configuration file is
+/// `loop`, `transport` or `timeout` changes starts anew (one whose source is `push` not for its `timeout`); everything else changes while it runs. A stream of the configuration file is
 /// as the file says again when the server starts anew.
 #[utoipa::path(
     patch, path = "/v1/streams/{id}", tag = "streams", operation_id = "changeStream",

@@ -1,6 +1,8 @@
 //! The real program on real files.
 #![expect(clippy::print_stderr, reason = "a test says what it skipped")]
 
+#[cfg(feature = "cameras")]
+mod bench_streams;
 mod broken;
 mod commands;
 mod demo;

@@ -164,9 +164,18 @@ pub(crate) struct Events(BufReader<ureq::BodyReader<'static>>);
 impl Events {
     /// Follows a stream's results, from now on or after those that were read.
     pub(crate) fn follow(client: &Client, stream: &str, last: Option<u64>) -> Self {
+        Self::open(client, &format!("/v1/streams/{stream}/results"), last)
+    }
+
+    /// Follows the changes of state of all streams, from now on or after those that were read.
+    pub(crate) fn changes(client: &Client, last: Option<u64>) -> Self {
+        Self::open(client, "/v1/events/stream", last)
+    }
+
+    fn open(client: &Client, path: &str, last: Option<u64>) -> Self {
         let last = last.map(|last| last.to_string());
         let headers: Vec<(&str, &str)> = last.iter().map(|last| ("last-event-id", last.as_str())).collect();
-        let response = client.open("GET", &format!("/v1/streams/{stream}/results"), &headers, &[]);
+        let response = client.open("GET", path, &headers, &[]);
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self(BufReader::new(response.into_body().into_reader()))

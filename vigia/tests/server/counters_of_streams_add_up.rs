@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
+use vigia::config::StreamConfig;
 use vigia_core::admission::DropReason;
 use vigia_core::backend::InferError;
 use vigia_testkit::{Gate, Script, finds};
 
-use crate::support::{Setup, one_box, opened, push, stream_options, wait_until};
+use crate::support::{Setup, camera, one_box, opened, push, wait_until};
 
 /// `received = inferred + pending + Σ dropped`; the counters.
 fn assert_adds_up(stream: &Value) -> Value {
@@ -24,16 +25,17 @@ fn assert_adds_up(stream: &Value) -> Value {
 #[test]
 fn a_stream_tells_how_it_is_doing() {
     let mut setup = Setup::new(finds(one_box()));
-    let sinks = setup.stream("door", stream_options());
-    let _other = setup.stream("yard", stream_options());
+    let sinks = setup.stream("door", camera("door"));
+    let _other = setup.stream("yard", camera("yard"));
     let server = setup.start();
     let client = server.client();
     let mut sink = opened(&sinks);
     let expected = json!({
         "id": "door", "source": "rtsp://user:***@door", "url": null, "pipeline": "plain", "state": "connecting",
-        "since": null, "attempts": 1, "last_error": null, "width": null, "height": null,
+        "since": null, "reason": null, "attempts": 1, "last_error": null, "width": null, "height": null,
         "fps": {"in": 0.0, "inferred": 0.0},
         "frames": {"received": 0, "inferred": 0, "pending": 0, "dropped": {}}, "latency_ms": null,
+        "cache": {"frames": 0, "bytes": 0},
     });
     let mut stream = client.get("/v1/streams/door").json();
     let since = stream["since"].take();
@@ -53,7 +55,7 @@ fn a_stream_tells_how_it_is_doing() {
 #[test]
 fn under_load_at_every_moment() {
     let mut setup = Setup::new(finds(one_box()));
-    let sinks = setup.stream("door", stream_options());
+    let sinks = setup.stream("door", camera("door"));
     let server = setup.start();
     let mut sink = opened(&sinks);
     let pushing = AtomicBool::new(true);
@@ -84,7 +86,7 @@ fn each_reason_has_its_name() {
     });
     let (gated, gate) = Gate::before(script);
     let mut setup = Setup::new(gated);
-    let sinks = setup.stream("door", vigia_engine::stream::StreamOptions { every: 2, ..stream_options() });
+    let sinks = setup.stream("door", StreamConfig { every: 2, ..camera("door") });
     let server = setup.start();
     // Dropped before the server, should the test fail: a gate that is gone is an open one.
     let gate = gate;

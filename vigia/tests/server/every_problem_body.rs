@@ -12,7 +12,7 @@ use vigia_testkit::{Script, finds, spec};
 
 use crate::client::{Answer, Raw};
 use crate::pictures::{MULTIPART, good, good_jpeg, multipart};
-use crate::support::{Server, Setup, assert_golden, one_box, stream_options};
+use crate::support::{Server, Setup, assert_golden, camera, one_box};
 
 /// Codes that are shown elsewhere, as their details hold numbers of the moment, or that only a mistake of ours brings.
 const NOT_HERE: [Code; 4] = [Code::QueueFull, Code::Overloaded, Code::UrlFailed, Code::Internal];
@@ -27,7 +27,7 @@ fn server() -> Server {
         .second_stage("points");
     setup.config.limits.body = 100_000;
     setup.config.limits.body_timeout = Duration::from_millis(300);
-    let _sinks = setup.stream("door", stream_options());
+    let _sinks = setup.stream("door", camera("door"));
     setup.start()
 }
 
@@ -80,7 +80,7 @@ fn are_as_they_were() {
     ];
     // Something is under way: the server does not end while it is asked.
     let _held = server.app.drain.begin().expect("not ending yet");
-    server.app.drain.end();
+    server.app.end();
     answers.push(post("", "image/jpeg", &jpeg));
     let problems: Vec<Value> = answers.iter().map(shown).collect();
     let seen: BTreeSet<&str> = problems.iter().filter_map(|p| p["code"].as_str()).collect();

@@ -34,7 +34,7 @@ fn what_is_left_is_counted() {
         sending.into_iter().map(|sending| sending.join().expect("no panic")).collect()
     });
     wait_until("all are accepted", || server.app.drain.under_way() == 3);
-    server.app.drain.end();
+    server.app.end();
     assert_eq!(server.ended(), Ended::Unfinished(3));
     // Half an answer would be worse than none.
     clients.into_iter().for_each(Raw::assert_closed);

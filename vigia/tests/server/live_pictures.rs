@@ -7,7 +7,7 @@ use vigia_core::geometry::Size;
 use vigia_testkit::finds;
 use vigia_vision::picture::{PictureDecoder, PictureLimits};
 
-use crate::support::{Setup, one_box, opened, push_through, stream_options};
+use crate::support::{Setup, camera, one_box, opened, push_through};
 
 fn assert_jpeg(bytes: &[u8]) {
     let picture = PictureDecoder::new(PictureLimits::default()).decode(bytes, None).expect("a picture");
@@ -17,7 +17,7 @@ fn assert_jpeg(bytes: &[u8]) {
 #[test]
 fn a_snapshot_is_the_newest_picture_drawn_on_where_asked() {
     let mut setup = Setup::new(finds(one_box()));
-    let sinks = setup.stream("door", stream_options());
+    let sinks = setup.stream("door", camera("door"));
     let server = setup.start();
     let mut sink = opened(&sinks);
     let client = server.client();
@@ -40,7 +40,7 @@ fn a_snapshot_is_the_newest_picture_drawn_on_where_asked() {
 #[test]
 fn live_pictures_come_part_by_part_until_the_server_ends() {
     let mut setup = Setup::new(finds(one_box()));
-    let sinks = setup.stream("door", stream_options());
+    let sinks = setup.stream("door", camera("door"));
     let server = setup.start();
     let mut sink = opened(&sinks);
     // Whoever comes is shown what there is at once.
@@ -57,7 +57,7 @@ fn live_pictures_come_part_by_part_until_the_server_ends() {
     }
     assert_jpeg(&parts.picture());
     parts.boundary();
-    server.app.drain.end();
+    server.app.end();
     assert_eq!(parts.line(), "");
     assert_eq!(server.ended(), Ended::Finished);
 }

@@ -20,5 +20,6 @@ mod pictures;
 mod refused_while_it_sends;
 mod results_are_followed;
 mod shutdown_answers_what_it_has;
+mod sources;
 mod support;
 mod unread_answers_are_given_up;

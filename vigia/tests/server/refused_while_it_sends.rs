@@ -39,7 +39,7 @@ fn by_a_server_that_ends() {
     let server = Server::plain();
     // Something is under way: the server does not end while it is asked.
     let held = server.app.drain.begin().expect("not ending yet");
-    server.app.drain.end();
+    server.app.end();
     send_all(&server, "/predict/", "image/jpeg").problem(503, "shutting-down");
     drop(held);
     assert_eq!(server.ended(), vigia::server::Ended::Finished);

@@ -7,7 +7,7 @@ use vigia::server::Ended;
 use vigia_testkit::{boxes_by_frame, finds, spec};
 
 use crate::client::Events;
-use crate::support::{Setup, one_box, opened, push_through, stream_options};
+use crate::support::{Setup, camera, one_box, opened, push_through};
 
 /// Results that a stream keeps.
 const KEPT: u64 = 256;
@@ -15,7 +15,7 @@ const KEPT: u64 = 256;
 #[test]
 fn results_come_numbered_and_whole() {
     let mut setup = Setup::new(boxes_by_frame());
-    let sinks = setup.stream("door", stream_options());
+    let sinks = setup.stream("door", camera("door"));
     let server = setup.start();
     let mut sink = opened(&sinks);
     let client = server.client();
@@ -37,7 +37,7 @@ fn results_come_numbered_and_whole() {
 #[test]
 fn a_reader_that_comes_back_goes_on_where_it_was() {
     let mut setup = Setup::new(boxes_by_frame());
-    let sinks = setup.stream("door", stream_options());
+    let sinks = setup.stream("door", camera("door"));
     let server = setup.start();
     let mut sink = opened(&sinks);
     (0..KEPT + 44).for_each(|_| push_through(&server, "door", &mut sink));
@@ -66,7 +66,7 @@ fn a_slow_reader_misses_and_is_told_how_many() {
     let mut large = spec("finder", 1);
     large.labels = Arc::from([label]);
     let mut setup = Setup::empty().model(&large, finds(one_box())).pipeline("plain", "finder", None);
-    let sinks = setup.stream("door", stream_options());
+    let sinks = setup.stream("door", camera("door"));
     let server = setup.start();
     let mut sink = opened(&sinks);
     let pushed = 3 * KEPT;
@@ -90,13 +90,13 @@ fn a_slow_reader_misses_and_is_told_how_many() {
 #[test]
 fn the_end_of_the_server_ends_it() {
     let mut setup = Setup::new(boxes_by_frame());
-    let sinks = setup.stream("door", stream_options());
+    let sinks = setup.stream("door", camera("door"));
     let server = setup.start();
     let mut sink = opened(&sinks);
     let mut events = Events::follow(&server.client(), "door", None);
     push_through(&server, "door", &mut sink);
     assert_eq!(events.next().and_then(|e| e.id), Some(1));
-    server.app.drain.end();
+    server.app.end();
     assert_eq!(events.next(), None);
     assert_eq!(server.ended(), Ended::Finished);
 }
@@ -104,7 +104,7 @@ fn the_end_of_the_server_ends_it() {
 #[test]
 fn the_end_of_the_stream_ends_it() {
     let mut setup = Setup::new(boxes_by_frame());
-    let sinks = setup.stream("door", stream_options());
+    let sinks = setup.stream("door", camera("door"));
     let server = setup.start();
     let mut sink = opened(&sinks);
     let client = server.client();

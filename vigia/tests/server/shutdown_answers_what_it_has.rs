@@ -29,7 +29,7 @@ fn under_load_everything_accepted_is_answered() {
         }
         wait_until("all are accepted", || server.app.drain.under_way() == POSTS);
         gate.wait_for_batch();
-        server.app.drain.end();
+        server.app.end();
         // New connections and what was there before are told.
         for path in ["/predict/", "/predict", "/v1/predict"] {
             let answer = server.client().post(path, "image/jpeg", &good_jpeg());
@@ -61,7 +61,7 @@ fn a_body_that_is_still_coming_is_waited_for() {
     raw.send(head.as_bytes());
     raw.send(&jpeg[..100]);
     wait_until("it is accepted", || server.app.drain.under_way() == 1);
-    server.app.drain.end();
+    server.app.end();
     raw.send(&jpeg[100..]);
     let answer = raw.answer();
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -78,7 +78,7 @@ fn idle_connections_do_not_hold_it_up() {
     kept.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(kept.answer().status, 200);
     let silent = Raw::connect(server.address);
-    server.app.drain.end();
+    server.app.end();
     assert_eq!(server.ended(), Ended::Finished);
     kept.assert_closed();
     silent.assert_closed();
@@ -89,7 +89,7 @@ fn the_port_is_free_afterwards() {
     let server = Server::plain();
     let address = server.address;
     server.assert_unharmed();
-    server.app.drain.end();
+    server.app.end();
     assert_eq!(server.ended(), Ended::Finished);
     drop(server);
     vigia::server::Bound::listen(&address.to_string()).map(|bound| bound.address()).expect("the port is free again");

@@ -2,37 +2,34 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
-use vigia::app::{App, Served, ServedModel, ServedPipeline};
-use vigia::config::Config;
-use vigia::live::{LiveSource, LiveStream};
+use vigia::app::{App, Served, ServedModel, ServedPipeline, StreamSetup};
+use vigia::config::{Config, PipelineConfig, StreamConfig};
 use vigia::server::{Bound, Ended};
 use vigia::wire::{PipelineWire, StageWire};
-use vigia_core::backoff::Backoff;
 use vigia_core::cascade::StagePolicy;
-use vigia_core::detection::{Detection, Thresholds};
+use vigia_core::detection::Detection;
 use vigia_core::geometry::BBox;
-use vigia_core::id::{StreamId, StreamRef};
 use vigia_core::model::{Family, ModelSpec};
 use vigia_core::source::FrameSink;
 use vigia_engine::metrics::Metrics;
 use vigia_engine::pipeline::{Pipeline, Stage};
-use vigia_engine::stream::StreamOptions;
 use vigia_engine::worker::Worker;
-use vigia_testkit::{PushedSource, Script, batcher_with, corner_landmarks, finds, frame, spec};
+use vigia_testkit::{Script, batcher_with, corner_landmarks, finds, frame, spec};
 
 use crate::client::Client;
+use crate::sources::{Sinks, Sources};
 
 /// Longest that anything may take here; only what hangs gets there.
-pub(crate) const GUARD: Duration = Duration::from_mins(1);
+pub(crate) const GUARD: Duration = Duration::from_mins(2);
+/// What is never reached by the clock.
+pub(crate) const NEVER: Duration = Duration::from_hours(1);
 /// Threads that decode and draw.
 const THREADS: usize = 2;
-/// Requests that may wait for each scripted model.
-const QUEUE: usize = 64;
 
 /// Waits until something is so.
 pub(crate) fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
@@ -48,49 +45,63 @@ pub(crate) fn one_box() -> Vec<Detection> {
     vec![Detection::new(0, 0.9, BBox { x1: 10.0, y1: 5.0, x2: 40.0, y2: 35.0 })]
 }
 
-/// What a live stream does by default.
-pub(crate) fn stream_options() -> StreamOptions {
-    StreamOptions {
-        thresholds: Thresholds { confidence: 0.5, iou: 0.5 },
-        every: 1,
-        max_fps: None,
-        keep: 1,
-        repeat: false,
-        backoff: Backoff { initial: Duration::ZERO, max: Duration::ZERO },
-        unauthorized_pause: Duration::ZERO,
+/// The configuration of a stream whose frames a test hands over: every one is taken, none is ever too old, and nothing
+/// happens by the clock.
+pub(crate) fn camera(id: &str) -> StreamConfig {
+    StreamConfig {
+        pipeline: PIPELINE.to_owned(),
+        latency: NEVER,
+        timeout: NEVER,
+        linger: NEVER,
+        ..StreamConfig::at(format!("rtsp://user:secret@{id}"))
     }
 }
+
+/// The pipeline of [`Setup::new`].
+pub(crate) const PIPELINE: &str = "plain";
 
 /// What is to be served.
 pub(crate) struct Setup {
     pub(crate) config: Config,
     pub(crate) grace: Duration,
+    /// Requests that may wait for each model that is added from now on.
+    pub(crate) queue: usize,
+    /// The file that keeps added streams.
+    pub(crate) store: Option<PathBuf>,
+    /// The file that is read again.
+    pub(crate) config_file: Option<PathBuf>,
+    sources: Sources,
     metrics: Metrics,
     models: BTreeMap<String, ServedModel>,
     pipelines: Vec<ServedPipeline>,
-    streams: BTreeMap<String, Arc<LiveStream>>,
 }
 
 impl Setup {
     /// One detector, `finder`, that does what the script says, and the pipeline `plain` over it alone.
     pub(crate) fn new(script: Script) -> Self {
-        Self::empty().model(&spec("finder", 1), script).pipeline("plain", "finder", None)
+        Self::empty().model(&spec("finder", 1), script).pipeline(PIPELINE, "finder", None)
     }
 
+    /// No model yet; a configuration in which nothing happens by the clock.
     pub(crate) fn empty() -> Self {
+        let mut config = Config::default();
+        (config.limits.body_timeout, config.limits.idle_timeout) = (NEVER, NEVER);
         Self {
-            config: Config::default(),
+            config,
             grace: GUARD,
+            queue: 64,
+            store: None,
+            config_file: None,
+            sources: Sources::default(),
             metrics: Metrics::default(),
             models: BTreeMap::new(),
             pipelines: Vec::new(),
-            streams: BTreeMap::new(),
         }
     }
 
     pub(crate) fn model(mut self, spec: &ModelSpec, script: Script) -> Self {
         let name = spec.id.as_str().to_owned();
-        let batcher = Arc::new(batcher_with(spec, QUEUE, 1, script, self.metrics.model(&name)));
+        let batcher = Arc::new(batcher_with(spec, self.queue, 1, script, self.metrics.model(&name)));
         let served = ServedModel { batcher, device: "cpu".to_owned(), instances: 1, threads: 1 };
         self.models.insert(name, served);
         self
@@ -106,31 +117,25 @@ impl Setup {
         let made = |name: &str| Stage { batcher: batcher(name), policy: StagePolicy::default() };
         let pipeline = Arc::new(Pipeline::new(batcher(detector), stage.map(made).into_iter().collect()));
         let stages = stage.map(|model| StageWire { model: model.to_owned() }).into_iter().collect();
+        // The configuration knows its name, too, as that of a server that loads models does.
+        self.config.pipelines.insert(name.to_owned(), PipelineConfig::faces());
         let wire = PipelineWire { name: name.to_owned(), detect: detector.to_owned(), stages };
         self.pipelines.push(ServedPipeline { wire, pipeline });
         self
     }
 
-    /// A stream through the first pipeline whose frames the test pushes; its sinks arrive at the receiver.
-    pub(crate) fn stream(&mut self, id: &str, options: StreamOptions) -> Receiver<Box<dyn FrameSink>> {
-        let (open, sinks) = PushedSource::opener();
-        let pipeline = &self.pipelines[0];
-        let source = LiveSource {
-            stream: StreamRef { id: StreamId::new(id), generation: 0 },
-            shown: format!("rtsp://user:***@{id}"),
-            open,
-            pipeline_name: pipeline.wire.name.clone(),
-            pipeline: pipeline.pipeline.clone(),
-        };
-        let live = LiveStream::start(source, options, self.metrics.stream(id)).expect("a thread");
-        self.streams.insert(id.to_owned(), Arc::new(live));
-        sinks
+    /// A stream of the configuration whose frames the test hands over: the sinks of its source arrive at the receiver.
+    pub(crate) fn stream(&mut self, id: &str, config: StreamConfig) -> Sinks {
+        self.config.streams.insert(id.to_owned(), config);
+        self.sources.of(id)
     }
 
     pub(crate) fn start(self) -> Server {
-        let Self { config, grace, metrics, models, pipelines, streams } = self;
-        let app =
-            Arc::new(App::new(Served { models, pipelines, streams }, &config, THREADS, metrics).expect("threads"));
+        let Self { config, grace, queue: _, store, config_file, sources, metrics, models, pipelines } = self;
+        let setup = StreamSetup { feeds: Box::new(sources.clone()), store, config_file };
+        let served = Served { models, pipelines };
+        let app = Arc::new(App::new(served, &config, THREADS, metrics, setup).expect("threads"));
+        app.start_streams();
         let bound = Bound::listen("127.0.0.1:0").expect("a free port");
         let address = bound.address();
         let (ended_sender, ended) = sync_channel(1);
@@ -141,7 +146,7 @@ impl Setup {
             let _gone = ended_sender.try_send(outcome);
         };
         let worker = Worker::start("server", run).expect("a thread");
-        Server { app, address, ended, _worker: worker }
+        Server { app, address, sources, ended, _worker: worker }
     }
 }
 
@@ -149,6 +154,7 @@ impl Setup {
 pub(crate) struct Server {
     pub(crate) app: Arc<App>,
     pub(crate) address: SocketAddr,
+    pub(crate) sources: Sources,
     ended: Receiver<Ended>,
     _worker: Worker,
 }
@@ -177,7 +183,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.app.drain.end();
+        self.app.end();
     }
 }
 
@@ -188,18 +194,18 @@ pub(crate) fn push(sink: &mut Box<dyn FrameSink>) {
 }
 
 /// The sink of a stream's source, once that is open.
-pub(crate) fn opened(sinks: &Receiver<Box<dyn FrameSink>>) -> Box<dyn FrameSink> {
+pub(crate) fn opened(sinks: &Sinks) -> Box<dyn FrameSink> {
     sinks.recv_timeout(GUARD).expect("the source is opened")
 }
 
 /// Pushes a frame and waits until its result is published.
 pub(crate) fn push_through(server: &Server, stream: &str, sink: &mut Box<dyn FrameSink>) {
-    let stream = server.app.stream(stream).expect("there");
+    let stream = server.app.streams.get(stream).expect("there");
     let frame_id = stream.status().frames.received;
     push(sink);
     let number = format!("\"frame_id\":{frame_id},");
     let published = |json: bytes::Bytes| String::from_utf8_lossy(&json[..json.len().min(200)]).contains(&number);
-    wait_until("the result is published", || stream.latest().is_some_and(published));
+    wait_until("the result is published", || stream.outputs().latest().is_some_and(published));
 }
 
 /// Holds a text against a file of the repository; with `UPDATE_GOLDEN` set, writes it anew.

@@ -3,7 +3,6 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use vigia_core::frame::Frame;
-use vigia_core::id::StreamRef;
 use vigia_core::source::{EncodedPicture, Flow};
 
 use super::*;
@@ -54,6 +53,7 @@ fn start(path: &std::path::Path, pace: Pace, sink_takes: Duration) -> (Running, 
         stream: StreamRef { id: "test".into(), generation: 1 },
         options: IngestOptions { pace, connect_timeout: SHORT, inactivity_timeout: SHORT, ..IngestOptions::default() },
         info: MediaInfo::default(),
+        numbering: Arc::default(),
     };
     let (sender, receiver) = sync_channel(1);
     (Running::start(source, Box::new(Slow(sink_takes, 0, sender))).expect("a start"), receiver)

@@ -120,7 +120,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Soft shapes with some grain: about as hard to decode as a photograph of this size.
-fn generated_jpeg() -> Result<Vec<u8>, String> {
+pub(super) fn generated_jpeg() -> Result<Vec<u8>, String> {
     let size = Size::new(1280, 720);
     let mut picture = RgbImage::new(size);
     let mut noise = 1u32;

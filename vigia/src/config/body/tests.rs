@@ -125,13 +125,25 @@ fn mistakes_in_a_new_stream_name_the_key() {
         (r#"{"id": "a", "source": "a", "max_fps": -1}"#, "max_fps must be above 0 and up to 1000"),
         (r#"{"id": "a", "source": "a", "loop": "yes"}"#, "loop: expected true or false, not a string"),
         (r#"{"id": "a", "source": "a", "pipeline": ""}"#, "pipeline is empty"),
-        (r#"{"id": "a", "source": "a", "cache": ["fifo", 2]}"#, "cache: expected an object with mode and frames, not a list"),
+        (
+            r#"{"id": "a", "source": "a", "cache": ["fifo", 2]}"#,
+            "cache: expected an object with mode and frames, not a list",
+        ),
         (r#"{"id": "a", "source": "a", "cache": null}"#, "cache: expected an object with mode and frames, not null"),
         (r#"{"id": "a", "source": "a", "cache": {"mod": "fifo"}}"#, "cache: unknown key `mod`, did you mean `mode`?"),
-        (r#"{"id": "a", "source": "a", "cache": {"mode": "fifa"}}"#, "cache.mode: unknown value `fifa`, did you mean `fifo`?"),
-        (r#"{"id": "a", "source": "a", "cache": {"mode": {"fifo": null}}}"#, "cache.mode: expected latest or fifo, not an object"),
+        (
+            r#"{"id": "a", "source": "a", "cache": {"mode": "fifa"}}"#,
+            "cache.mode: unknown value `fifa`, did you mean `fifo`?",
+        ),
+        (
+            r#"{"id": "a", "source": "a", "cache": {"mode": {"fifo": null}}}"#,
+            "cache.mode: expected latest or fifo, not an object",
+        ),
         (r#"{"id": "a", "source": "a", "cache": {"frames": "all"}}"#, "cache.frames: \"all\" is not a whole number"),
-        (r#"{"id": "a", "source": "a", "cache": {"frames": 10001}}"#, "cache.frames must be from 1 to 10000, not 10001"),
+        (
+            r#"{"id": "a", "source": "a", "cache": {"frames": 10001}}"#,
+            "cache.frames must be from 1 to 10000, not 10001",
+        ),
         (r#"{"id": "a", "source": "a", "transport": true}"#, "transport: expected tcp, udp or auto, not true or false"),
         (r#"{"id": "a", "source": "a", "retry": {"initial": []}}"#, "retry.initial: expected a duration"),
         (r#"{"id": "a", "source": "a", "retry": {"max": "1ms"}}"#, "retry.max must be from 250ms to 1h, not 1ms"),
@@ -145,7 +157,11 @@ fn mistakes_in_a_new_stream_name_the_key() {
         assert!(!why.contains("hunter2") && why.len() < 600, "{body}: {why}");
     }
     let long = "k".repeat(1_000_000);
-    for body in [format!(r#"{{"{long}": 1}}"#), format!(r#"{{"id": "{long}", "source": "a"}}"#), format!(r#"{{"every": "{long}"}}"#)] {
+    for body in [
+        format!(r#"{{"{long}": 1}}"#),
+        format!(r#"{{"id": "{long}", "source": "a"}}"#),
+        format!(r#"{{"every": "{long}"}}"#),
+    ] {
         let error = added(&body).expect_err("wrong").to_string();
         assert!(error.len() < 600, "{error}");
     }
@@ -153,8 +169,8 @@ fn mistakes_in_a_new_stream_name_the_key() {
 
 #[test]
 fn a_patch_changes_what_it_names() {
-    let before = unusual();
     type Change = fn(&mut StreamConfig);
+    let before = unusual();
     let cases: [(&str, Change); 10] = [
         ("{}", |_| ()),
         (r#"{"every": 7, "latency": "3s"}"#, |s| (s.every, s.latency) = (7, Duration::from_secs(3))),
