@@ -196,14 +196,7 @@ impl Batcher {
 
     /// Queues a frame of a live stream; the one that has to make room, if any, is answered with [`InferError::Dropped`].
     /// `held` is dropped when the frame waits no more.
-    pub fn submit_live(
-        &self,
-        picture: Picture,
-        thresholds: Thresholds,
-        live: Live,
-        held: Box<dyn Send>,
-        reply: Reply,
-    ) {
+    pub fn submit_live(&self, picture: Picture, thresholds: Thresholds, live: Live, held: Box<dyn Send>, reply: Reply) {
         let (owner, form) = (picture.owner(), picture.form());
         let job = Job { picture, roi: None, thresholds, held: Some(held), reply };
         let dropped = self.push(form, |queue, now| queue.push_live(owner, job, form, live, now));
@@ -220,11 +213,7 @@ impl Batcher {
         }
     }
 
-    fn push<T>(
-        &self,
-        form: Form,
-        put: impl FnOnce(&mut BatchQueue<StreamRef, Job>, Instant) -> T,
-    ) -> T {
+    fn push<T>(&self, form: Form, put: impl FnOnce(&mut BatchQueue<StreamRef, Job>, Instant) -> T) -> T {
         let now = Instant::now();
         let mut state = self.shared.state.lock();
         let put = put(&mut state.queue, now);

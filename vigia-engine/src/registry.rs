@@ -82,9 +82,7 @@ impl<S: Entry> Remover<S> {
     /// Takes this life of the stream out, if it is still there.
     pub fn remove(&self, stream: &StreamRef) -> Option<Arc<S>> {
         let mut state = self.0.state.lock();
-        if state.streams.get(&stream.id)?.0 != stream.generation {
-            return None;
-        }
+        state.place(stream)?;
         let (_, entry) = state.streams.remove(&stream.id)?;
         let entry = entry?;
         entry.discard();
@@ -101,13 +99,8 @@ impl<S: Entry> Registry<S> {
     /// # Errors
     /// When the system gives no thread.
     pub fn new(limit: usize) -> std::io::Result<Self> {
-        let state = State {
-            streams: BTreeMap::new(),
-            generation: 0,
-            leaving: VecDeque::new(),
-            joining: 0,
-            closing: false,
-        };
+        let state =
+            State { streams: BTreeMap::new(), generation: 0, leaving: VecDeque::new(), joining: 0, closing: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), limit });
         let reaped = shared.clone();
         let reaper = Worker::start("stream-reaper", move |_stop| reap(&reaped))?;
@@ -180,22 +173,42 @@ impl<S: Entry> Reservation<'_, S> {
     /// Puts the stream in.
     pub fn fill(mut self, entry: &Arc<S>) {
         self.filled = true;
-        let mut state = self.registry.shared.state.lock();
+        let shared = &self.registry.shared;
+        let mut state = shared.state.lock();
         let closing = state.closing;
-        if let Some(place) = state.streams.get_mut(&self.stream.id) {
-            place.1 = Some(entry.clone());
+        if let Some(place) = state.place(&self.stream) {
+            *place = Some(entry.clone());
+            drop(state);
+            if closing {
+                entry.stop();
+            }
+        } else {
+            // It was taken out before it was in: it ended at once, or nobody wants it any more.
+            entry.discard();
+            state.leaving.push_back(entry.clone());
+            drop(state);
+            shared.changed.notify_all();
         }
-        drop(state);
-        if closing {
-            entry.stop();
-        }
+    }
+}
+
+impl<S> State<S> {
+    /// Where this life of a stream stands, while it does.
+    fn place(&mut self, stream: &StreamRef) -> Option<&mut Option<Arc<S>>> {
+        self.streams
+            .get_mut(&stream.id)
+            .filter(|(generation, _)| *generation == stream.generation)
+            .map(|(_, entry)| entry)
     }
 }
 
 impl<S: Entry> Drop for Reservation<'_, S> {
     fn drop(&mut self) {
         if !self.filled {
-            self.registry.shared.state.lock().streams.remove(&self.stream.id);
+            let mut state = self.registry.shared.state.lock();
+            if state.place(&self.stream).is_some() {
+                state.streams.remove(&self.stream.id);
+            }
         }
     }
 }

@@ -11,6 +11,7 @@
 mod intake;
 mod run;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -173,6 +174,8 @@ struct Shared {
     /// Frames under way at most.
     room: u64,
     changed: Box<dyn Fn(StateChange) + Send + Sync>,
+    /// Held while changes of state are told, so that they are told in their order.
+    telling: Mutex<()>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -200,14 +203,18 @@ struct Status {
     thinning: Thinning,
     /// Frames that were handed to the pipeline: the number of the next one.
     submitted: u64,
-    /// The id that the next frame gets that has none of its own; ids below it were given.
-    next_id: u64,
+    /// The id of the last frame.
+    last_id: Option<u64>,
     /// When the last frame came, or the wait for one began.
     last_frame: Instant,
     /// No more frames are taken.
     closed: bool,
     /// Nobody wants what still waits.
     discarded: bool,
+    /// What is still under way was counted under this.
+    given_up: Option<DropReason>,
+    /// Changes of state that are still to be told.
+    untold: VecDeque<StateChange>,
 }
 
 impl Stream {
@@ -241,10 +248,12 @@ impl Stream {
             latency: Window::default(),
             thinning: Thinning::new(options.every, options.max_fps),
             submitted: 0,
-            next_id: 0,
+            last_id: None,
             last_frame: Instant::now(),
             closed: false,
             discarded: false,
+            given_up: None,
+            untold: VecDeque::new(),
         };
         let name = format!("stream-{}", stream.id);
         // Each frame under way needs room for one event; the end and a stop are two more.
@@ -261,9 +270,11 @@ impl Stream {
             woken: AtomicBool::new(false),
             room: room as u64,
             changed,
+            telling: Mutex::new(()),
         });
         // Before anything else can change.
-        (shared.changed)(shared.status.lock().change(&shared.stream, None));
+        shared.status.lock().say(&shared.stream, None);
+        shared.tell();
         let loop_ = Loop::new(shared.clone(), feed, publish, inbox);
         let worker = Worker::start(&name, move |stop| loop_.supervise(stop, gone))?;
         Ok(Self { shared, worker: Mutex::new(Some(worker)) })
@@ -352,16 +363,32 @@ impl Drop for Stream {
 }
 
 impl Status {
-    /// What is told of the state that it is in now.
-    fn change(&self, stream: &StreamRef, error: Option<&str>) -> StateChange {
-        StateChange {
+    /// Goes to a state; what is to be told of it waits for [`Shared::tell`].
+    fn go(&mut self, stream: &StreamRef, state: StreamState, reason: Option<&'static str>, error: Option<&str>) {
+        if self.state == state && error.is_none() {
+            return;
+        }
+        if self.state != state {
+            self.state = state;
+            self.since = SystemTime::now();
+        }
+        self.reason = reason;
+        if let Some(error) = error {
+            self.last_error = Some(error.to_owned());
+        }
+        self.say(stream, error);
+    }
+
+    /// Says which state it is in now.
+    fn say(&mut self, stream: &StreamRef, error: Option<&str>) {
+        self.untold.push_back(StateChange {
             stream: stream.clone(),
             state: self.state,
             since: self.since,
             reason: self.reason,
             error: error.map(str::to_owned),
             attempts: self.attempts,
-        }
+        });
     }
 }
 
@@ -375,24 +402,19 @@ impl Shared {
     }
 
     fn set_state(&self, state: StreamState, reason: Option<&'static str>, error: Option<&str>) {
-        let mut status = self.status.lock();
-        let same = status.state == state && error.is_none();
-        if same {
-            return;
+        self.status.lock().go(&self.stream, state, reason, error);
+        self.tell();
+    }
+
+    /// Tells of the changes that are to be told. Not to be called under the lock.
+    fn tell(&self) {
+        loop {
+            let _telling = self.telling.lock();
+            let Some(change) = self.status.lock().untold.pop_front() else { return };
+            let StateChange { state, reason, error, .. } = &change;
+            tracing::info!(stream = %self.stream.id, state = state.as_str(), reason, error, "stream");
+            (self.changed)(change);
         }
-        if status.state != state {
-            status.state = state;
-            status.since = SystemTime::now();
-        }
-        status.reason = reason;
-        if let Some(error) = error {
-            status.last_error = Some(error.to_owned());
-        }
-        let change = status.change(&self.stream, error);
-        drop(status);
-        let stream = &self.stream.id;
-        tracing::info!(%stream, state = state.as_str(), reason, error = change.error, "stream");
-        (self.changed)(change);
     }
 
     fn drop_one(&self, status: &mut Status, reason: DropReason) {
@@ -404,6 +426,7 @@ impl Shared {
     /// Nothing that is under way will be settled any more.
     fn give_up(&self, reason: DropReason) {
         let mut status = self.status.lock();
+        status.given_up = Some(reason);
         for _ in 0..status.pending {
             self.drop_one(&mut status, reason);
         }

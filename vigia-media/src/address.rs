@@ -244,6 +244,12 @@ mod tests {
     }
 
     #[test]
+    fn what_listens_cannot_be_read() {
+        let Err(SourceError::NotFound(message)) = Address::parse("tcp-listen://0.0.0.0:9000") else { panic!() };
+        assert!(message.contains("vigia serve"), "{message}");
+    }
+
+    #[test]
     fn slides_are_a_folder_and_options() {
         for (text, folder, options) in [
             ("slides:pictures", "pictures", ""),

@@ -187,6 +187,6 @@ impl MediaSource {
 
 impl Source for MediaSource {
     fn start(self: Box<Self>, sink: Box<dyn FrameSink>) -> Result<Box<dyn SourceHandle>, SourceError> {
-        Ok(Box::new(watch::Running::start(*self, sink)?))
+        Ok(Box::new(watch::Running::start(&self, sink)?))
     }
 }

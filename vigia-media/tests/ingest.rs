@@ -7,6 +7,7 @@
 )]
 
 #[path = "ingest/support.rs"]
+#[expect(dead_code, reason = "what sources that listen say is for their own test")]
 mod support;
 
 #[path = "ingest/a_blocking_sink_holds_the_decoder.rs"]

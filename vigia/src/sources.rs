@@ -3,7 +3,7 @@
 use vigia_core::id::StreamRef;
 use vigia_core::source::{Source, SourceError};
 use vigia_engine::stream::Feed;
-use vigia_media::{IngestOptions, MediaSource, Pace, Transport};
+use vigia_media::{IngestOptions, Listener, MediaSource, Pace, Transport};
 
 use crate::config::{StreamConfig, TransportName};
 use crate::streams::{OpenFeed, Opened};
@@ -21,10 +21,17 @@ impl OpenFeed for MediaFeeds {
             pace: Pace::Live,
             inactivity_timeout: config.timeout,
             transport: transport(config.transport),
+            picture_limit: usize::try_from(self.picture_limit).unwrap_or(usize::MAX),
             ..IngestOptions::default()
         };
         let shown = vigia_media::redact(&config.source);
         let (address, stream) = (config.source.clone(), stream.clone());
+        if vigia_media::is_listening(&address) {
+            let listener = Listener::bind(&address)?;
+            let url = Some(listener.url());
+            let open = move || listener.source(stream.clone(), options.clone());
+            return Ok(Opened { feed: Feed::Listening(Box::new(open)), shown, url });
+        }
         // Mistakes show now, not when the stream's thread gets there.
         MediaSource::open(&address, stream.clone(), options.clone())?;
         let open = move || {

@@ -1,5 +1,6 @@
 //! How frames come in: from a source's thread, or from whoever pushes them.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 use std::time::Instant;
@@ -15,7 +16,7 @@ use vigia_core::source::{EncodedPicture, Flow, FrameSink, SourceError};
 use vigia_core::stream::StreamState;
 
 use super::run::Event;
-use super::{Shared, Status, Waiter};
+use super::{Outcome, Shared, Status, Waiter};
 use crate::batcher::{Encoded, Picture};
 use crate::memory::Charge;
 use crate::metrics::StreamMetrics;
@@ -80,21 +81,22 @@ impl Shared {
     /// Counts a frame and decides whether it is to be looked at.
     fn admit(&self, arrival: &Arrival) -> Result<Admitted, Refused> {
         let mut status = self.status.lock();
-        let came_online = self.came(&mut status, arrival)?;
+        self.came(&mut status, arrival)?;
         let admitted = self.decide(&mut status, arrival);
+        let has_news = !status.untold.is_empty();
         drop(status);
-        if came_online {
-            self.set_state(StreamState::Online, None, None);
+        if has_news {
+            self.tell();
         }
         Ok(admitted)
     }
 
-    /// Counts it in; says whether it is the first one since the stream was not online.
-    fn came(&self, status: &mut Status, arrival: &Arrival) -> Result<bool, Refused> {
+    /// Counts it in.
+    fn came(&self, status: &mut Status, arrival: &Arrival) -> Result<(), Refused> {
         if status.closed {
             return Err(Refused::Ended);
         }
-        if let (Some(id), Some(last)) = (arrival.frame_id, status.next_id.checked_sub(1))
+        if let (Some(id), Some(last)) = (arrival.frame_id, status.last_id)
             && id <= last
         {
             return Err(Refused::NotAbove { last });
@@ -105,17 +107,17 @@ impl Shared {
         status.rate_in.add(arrival.now);
         status.last_frame = arrival.now;
         status.size = arrival.size.or(status.size);
-        if status.state == StreamState::Online {
-            return Ok(false);
+        if status.state != StreamState::Online {
+            status.attempts = 0;
+            status.last_error = None;
+            status.go(&self.stream, StreamState::Online, None, None);
         }
-        status.attempts = 0;
-        status.last_error = None;
-        Ok(true)
+        Ok(())
     }
 
     fn decide(&self, status: &mut Status, arrival: &Arrival) -> Admitted {
-        let frame_id = arrival.frame_id.unwrap_or(status.next_id);
-        status.next_id = frame_id.saturating_add(1);
+        let frame_id = arrival.frame_id.unwrap_or(status.last_id.map_or(0, |last| last.saturating_add(1)));
+        status.last_id = Some(frame_id);
         let options = status.options;
         let reason = if !status.thinning.admits(arrival.now) {
             DropReason::Skipped
@@ -189,7 +191,8 @@ impl Shared {
     }
 
     fn deliver(self: &Arc<Self>, number: u64, waiter: Option<Waiter>) -> Deliver {
-        let mut settler = Settler { number, shared: self.clone(), waiter, told: false };
+        let awaited = waiter.map(|waiter| Awaited { waiter: Some(waiter), shared: self.clone() });
+        let mut settler = Settler { number, shared: self.clone(), awaited, told: false };
         Box::new(move |result| settler.tell(result))
     }
 }
@@ -198,14 +201,14 @@ impl Shared {
 struct Settler {
     number: u64,
     shared: Arc<Shared>,
-    waiter: Option<Waiter>,
+    awaited: Option<Awaited>,
     told: bool,
 }
 
 impl Settler {
     fn tell(&mut self, outcome: Result<FrameResult, InferError>) {
         self.told = true;
-        let event = Event::Settled(self.number, outcome.map(Arc::new), self.waiter.take());
+        let event = Event::Settled(self.number, outcome.map(Arc::new), self.awaited.take());
         // A stream that is gone wants to know nothing; one that is there has room for each of its frames.
         if let Err(TrySendError::Full(_)) = self.shared.events.try_send(event) {
             tracing::error!("a stream had no room for the result of its own frame");
@@ -218,6 +221,35 @@ impl Drop for Settler {
         if !self.told {
             let model = self.shared.pipeline.detector().spec().id.to_string();
             self.tell(Err(InferError::Failed { model, reason: "the result was lost".to_owned() }));
+        }
+    }
+}
+
+/// Somebody who waits for what becomes of a frame, and is told exactly once: at the latest when this is dropped, since the
+/// stream is over.
+pub(super) struct Awaited {
+    waiter: Option<Waiter>,
+    shared: Arc<Shared>,
+}
+
+impl Awaited {
+    pub(super) fn tell(mut self, outcome: Outcome) {
+        self.call(outcome);
+    }
+
+    fn call(&mut self, outcome: Outcome) {
+        let Some(waiter) = self.waiter.take() else { return };
+        if catch_unwind(AssertUnwindSafe(|| waiter(outcome))).is_err() {
+            tracing::error!(stream = %self.shared.stream.id, "whoever waited for a frame panicked on its result");
+        }
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if self.waiter.is_some() {
+            let reason = self.shared.status.lock().given_up.unwrap_or(DropReason::Shutdown);
+            self.call(Err(InferError::Dropped(reason)));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A stream's thread: opens the source, watches the time, settles frames in their order, ends.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -13,14 +13,14 @@ use vigia_core::result::FrameResult;
 use vigia_core::source::SourceError;
 use vigia_core::stream::StreamState;
 
-use super::intake::StreamSink;
-use super::{Feed, OpenSource, Outcome, Shared, Waiter};
+use super::intake::{Awaited, StreamSink};
+use super::{Feed, OpenSource, Outcome, Shared};
 use crate::worker::StopFlag;
 
 /// What the stream's thread is told.
 pub(super) enum Event {
     /// What became of the frame of this number, and who waits for it.
-    Settled(u64, Outcome, Option<Waiter>),
+    Settled(u64, Outcome, Option<Awaited>),
     /// The source is over.
     Ended(Result<(), SourceError>),
     /// Look at the stop flag, and at the time.
@@ -48,7 +48,7 @@ pub(super) struct Loop {
     /// Number of the frame whose outcome is next in order.
     next: u64,
     /// Outcomes that came before their turn.
-    early: BTreeMap<u64, (Outcome, Option<Waiter>)>,
+    early: BTreeMap<u64, (Outcome, Option<Awaited>)>,
 }
 
 impl Loop {
@@ -62,6 +62,7 @@ impl Loop {
     }
 
     pub(super) fn supervise(mut self, stop: &StopFlag, gone: Box<dyn FnOnce() + Send>) {
+        let lingers = !matches!(self.feed, Feed::Pulled(_));
         if catch_unwind(AssertUnwindSafe(|| self.run(stop))).is_err() {
             self.shared.status.lock().closed = true;
             self.shared.metrics.panics.inc();
@@ -69,10 +70,12 @@ impl Loop {
             let error = "the stream's worker failed in a way it should not";
             self.shared.set_state(StreamState::Failed, Some("panicked"), Some(error));
         }
-        let lingers = !matches!(self.feed, Feed::Pulled(_));
-        // Whoever listens to the results learns of the end now, not when the stream leaves the dictionary.
-        drop(self.publish);
-        let linger = self.shared.status.lock().options.linger;
+        let Self { shared, feed, publish, inbox, next: _, early } = self;
+        // Whoever listens to the results, or waits for one, learns of the end now, not when the stream leaves the dictionary.
+        drop((publish, feed));
+        shared.pipeline.detector().forget(&shared.stream);
+        drop((early, inbox));
+        let linger = shared.status.lock().options.linger;
         if lingers && !stop.wait_for(linger) {
             gone();
         }
@@ -180,17 +183,21 @@ impl Loop {
     /// Settles frames until none has come for too long, or to a stop, or the end of a source that listens.
     fn wait_for_frames(&mut self, stop: &StopFlag) -> (StreamState, Option<(&'static str, String)>) {
         while !stop.is_set() {
-            let status = self.shared.status.lock();
-            let (timeout, last, came) = (status.options.timeout, status.last_frame, status.received > 0);
-            drop(status);
-            let left = (last + timeout).saturating_duration_since(Instant::now());
+            let mut status = self.shared.status.lock();
+            let timeout = status.options.timeout;
+            let left = (status.last_frame + timeout).saturating_duration_since(Instant::now());
             if left.is_zero() {
+                // Under the same lock: a frame that comes now is refused, not taken by a stream that is ending.
+                status.closed = true;
                 let error = format!("no frame for {timeout:?}");
-                if came {
-                    self.shared.set_state(StreamState::Stalled, Some("stalled"), Some(&error));
+                if status.received > 0 {
+                    status.go(&self.shared.stream, StreamState::Stalled, Some("stalled"), Some(&error));
                 }
+                drop(status);
+                self.shared.tell();
                 return (StreamState::Ended, Some(("timeout", error)));
             }
+            drop(status);
             match self.inbox.recv_timeout(left) {
                 Ok(Event::Ended(Ok(()))) => return (StreamState::Ended, None),
                 Ok(Event::Ended(Err(error))) => {
@@ -242,20 +249,25 @@ impl Loop {
     }
 
     fn handle(&mut self, event: Event) {
-        let Event::Settled(number, outcome, waiter) = event else {
+        let Event::Settled(number, outcome, awaited) = event else {
             // Whoever called looks at the stop flag and the time next.
             self.shared.woken.store(false, Ordering::Release);
             return;
         };
-        self.early.insert(number, (outcome, waiter));
-        while let Some((outcome, waiter)) = self.early.remove(&self.next) {
+        self.early.insert(number, (outcome, awaited));
+        while let Some((outcome, awaited)) = self.early.remove(&self.next) {
             self.next += 1;
             self.settle(&outcome);
-            if let Ok(result) = &outcome {
-                (self.publish)(result.clone());
+            let publish = &mut self.publish;
+            let published = match &outcome {
+                Ok(result) => catch_unwind(AssertUnwindSafe(|| publish(result.clone()))),
+                Err(_) => Ok(()),
+            };
+            if let Some(awaited) = awaited {
+                awaited.tell(outcome);
             }
-            if let Some(waiter) = waiter {
-                waiter(outcome);
+            if let Err(panic) = published {
+                resume_unwind(panic);
             }
         }
     }

@@ -23,12 +23,7 @@ pub(crate) fn start(script: Script, options: StreamOptions, feed: Feed) -> (Stre
     start_with(pipeline(script), options, feed, means())
 }
 
-pub(crate) fn start_with(
-    pipeline: Arc<Pipeline>,
-    options: StreamOptions,
-    feed: Feed,
-    means: Means,
-) -> (Stream, Heard) {
+pub(crate) fn start_with(pipeline: Arc<Pipeline>, options: StreamOptions, feed: Feed, means: Means) -> (Stream, Heard) {
     let id = StreamRef { id: StreamId::new("door"), generation: 3 };
     let (listeners, heard) = listeners();
     let stream = Stream::start(id, pipeline, options, feed, listeners, means, StreamMetrics::default());

@@ -35,6 +35,7 @@ impl<'a> Connection<'a> {
         numbering: Arc<Mutex<Numbering>>,
         sink: Box<dyn FrameSink>,
     ) -> Result<Self, SourceError> {
+        numbering.lock().connect();
         let kind = Kind::Url(Url::of_connection(socket.as_raw_fd()));
         let address = Address { kind, shown: name.to_owned() };
         let info = MediaInfo::default();

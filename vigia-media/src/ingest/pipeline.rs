@@ -256,6 +256,13 @@ fn watch_for_data(element: &gst::Element, pump: &Arc<Pump>) {
     };
     for pad in element.src_pads() {
         watch(&pad, pump);
+        let pump = Arc::clone(pump);
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+                pump.activity.finish();
+            }
+            gst::PadProbeReturn::Ok
+        });
     }
     let pump = Arc::clone(pump);
     element.connect_pad_added(move |_, pad| {

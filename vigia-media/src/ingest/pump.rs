@@ -42,6 +42,8 @@ pub(super) struct Activity {
     /// Milliseconds after `start`.
     last: AtomicU64,
     connected: AtomicBool,
+    /// The other side has sent its last byte.
+    over: AtomicBool,
     in_sink: AtomicBool,
     /// A picture, or the end, waits until it is due.
     waits: AtomicBool,
@@ -53,6 +55,7 @@ impl Activity {
             start: Instant::now(),
             last: AtomicU64::new(0),
             connected: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             in_sink: AtomicBool::new(false),
             waits: AtomicBool::new(false),
         }
@@ -72,6 +75,16 @@ impl Activity {
     /// True after [`Self::connect`].
     pub(super) fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
+    }
+
+    /// The other side has sent its last byte.
+    pub(super) fn finish(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// True after [`Self::finish`].
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     /// Time since the connection was made or the last frame handed over; none while the sink works on a frame.
@@ -168,6 +181,13 @@ pub(crate) struct Numbering {
     timeline: Timeline,
     /// When the first frame came.
     began: Option<Instant>,
+}
+
+impl Numbering {
+    /// A new connection begins.
+    pub(super) fn connect(&mut self) {
+        self.timeline.begin_anew();
+    }
 }
 
 /// Numbers and dates frames; lives on the decoder's thread.

@@ -59,6 +59,13 @@ impl Timeline {
         self.last = Some(next);
         next.pts
     }
+
+    /// The next picture's clock has nothing to do with the one before it.
+    pub(super) fn begin_anew(&mut self) {
+        if let Some(last) = &mut self.last {
+            (last.said, last.anchor) = (None, None);
+        }
+    }
 }
 
 impl Last {
@@ -137,19 +144,32 @@ mod tests {
     #[test]
     fn a_cameras_times_are_kept_and_its_leaps_are_not() {
         // In bursts, as a network hands them over.
-        assert_eq!(
-            given_live([(Some(500), 0), (Some(540), 90), (Some(580), 91), (Some(5580), 91)]),
-            [0, 40, 80, 5080]
-        );
+        assert_eq!(given_live([(Some(500), 0), (Some(540), 90), (Some(580), 91), (Some(5580), 91)]), [0, 40, 80, 5080]);
         // The clock is set, forwards and back, while pictures come every 50 ms.
         assert_eq!(
-            given_live([(Some(0), 0), (Some(3_600_000), 50), (Some(3_600_040), 100), (Some(90), 150), (Some(130), 200)]),
+            given_live([
+                (Some(0), 0),
+                (Some(3_600_000), 50),
+                (Some(3_600_040), 100),
+                (Some(90), 150),
+                (Some(130), 200)
+            ]),
             [0, 50, 90, 140, 180]
         );
-        // A pause of a minute, in which another camera took its place.
-        assert_eq!(given_live([(Some(0), 0), (Some(7), 60_000), (Some(47), 60_040)]), [0, 7, 47]);
-        assert_eq!(given_live([(Some(20_000), 0), (Some(7), 60_000), (Some(47), 60_040)]), [0, 60_000, 60_040]);
-        assert_eq!(given_live([(None, 0), (None, 35), (None, 35), (Some(9), 70), (Some(49), 99)]), [0, 35, 35, 75, 115]);
+        assert_eq!(
+            given_live([(None, 0), (None, 35), (None, 35), (Some(9), 70), (Some(49), 99)]),
+            [0, 35, 35, 75, 115]
+        );
+    }
+
+    #[test]
+    fn another_camera_has_another_clock() {
+        let (mut timeline, ms) = (Timeline::default(), Duration::from_millis);
+        let mut next = |said, came| timeline.next_live(Some(ms(said)), ms(40), ms(came));
+        assert_eq!([next(7000, 0), next(7040, 40)], [ms(0), ms(40)]);
+        timeline.begin_anew();
+        let mut next = |said, came| timeline.next_live(Some(ms(said)), ms(40), ms(came));
+        assert_eq!([next(7100, 60_000), next(7140, 60_001)], [ms(60_000), ms(60_040)]);
     }
 
     #[test]

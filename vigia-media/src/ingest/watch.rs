@@ -19,7 +19,8 @@ use crate::bus;
 const MESSAGES: [gst::MessageType; 4] =
     [gst::MessageType::Eos, gst::MessageType::Error, gst::MessageType::Element, gst::MessageType::Application];
 
-/// How long the decoder may go without a frame, after a file was found broken, before what it still holds is given up.
+/// How long the decoder may go without a frame, after a file was found broken or a client has gone, before what it still
+/// holds is given up.
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// A running source. Dropping it stops the source and waits for its threads.
@@ -33,8 +34,8 @@ impl SourceHandle for Running {}
 
 impl Running {
     /// Builds the pipeline, starts it and its watcher.
-    pub(super) fn start(source: MediaSource, sink: Box<dyn FrameSink>) -> Result<Self, SourceError> {
-        let watcher = Watcher::start(&source, sink)?;
+    pub(super) fn start(source: &MediaSource, sink: Box<dyn FrameSink>) -> Result<Self, SourceError> {
+        let watcher = Watcher::start(source, sink)?;
         let (pipeline, pump) = (watcher.pipeline.clone(), Arc::clone(&watcher.pump));
         let thread = named_thread(&source.stream, move || watcher.run())?;
         Ok(Self { pipeline, pump, watcher: Some(thread) })
@@ -93,6 +94,7 @@ impl Watcher {
 
     /// Waits for the end, whatever kind it is.
     pub(super) fn outcome(&self) -> Result<(), SourceError> {
+        let is_client = self.is_client();
         let (remote, file) = match &self.pump.address.kind {
             Kind::Url(_) => (true, false),
             // Whoever writes into a pipe may take their time.
@@ -110,6 +112,10 @@ impl Watcher {
             let timed = remote || file || self.pump.delivered().0 == 0;
             let Some(message) = self.bus.timed_pop_filtered(tick.filter(|_| timed), &MESSAGES) else {
                 if remote {
+                    // A demuxer that found no stream passes no end on.
+                    if is_client && self.pump.activity.is_over() && self.pump.activity.idle() > DRAIN {
+                        return self.at_end();
+                    }
                     self.in_time()?;
                 } else {
                     // Twice, lest the first frame came just now.
@@ -136,6 +142,11 @@ impl Watcher {
                 _ => {}
             }
         }
+    }
+
+    /// True where the other side has connected to us.
+    fn is_client(&self) -> bool {
+        matches!(&self.pump.address.kind, Kind::Url(url) if url.is_connection())
     }
 
     /// True where no thread reads a file any more although nothing has come: decodebin swallows the error of a demuxer
@@ -198,7 +209,8 @@ impl Watcher {
     fn is_endless(&self) -> bool {
         match &self.pump.address.kind {
             Kind::Url(url) => {
-                let camera = (url.is_live() == Some(true) && !url.is_connection()) || self.pump.seen.holds("multipart/x-mixed-replace");
+                let camera = (url.is_live() == Some(true) && !url.is_connection())
+                    || self.pump.seen.holds("multipart/x-mixed-replace");
                 camera && self.pump.info.duration().is_none()
             }
             Kind::File(_) | Kind::Test(_) | Kind::Slides(..) => false,
@@ -213,7 +225,7 @@ impl Watcher {
             Kind::Url(_) | Kind::Test(_) | Kind::Slides(..) => false,
         };
         let why = if cut { ": the file is truncated" } else { "" };
-        if frames == 0 && matches!(&self.pump.address.kind, Kind::Url(url) if url.is_connection()) {
+        if frames == 0 && self.is_client() {
             return Err(SourceError::Undecodable(format!("{shown} sent no picture that can be decoded")));
         }
         if frames == 0 {

@@ -27,6 +27,8 @@ pub(super) fn kind(head: &[u8]) -> Kind {
     match head {
         [SYNC, ..] => match (head.get(PACKET), head.get(2 * PACKET)) {
             (Some(&SYNC), Some(&SYNC) | None) => Kind::MpegTs,
+            // Browsers begin with the same byte.
+            (None, _) if head.starts_with(b"GET ") => Kind::Other,
             (None, _) => Kind::Unclear,
             _ => Kind::Other,
         },
@@ -37,7 +39,7 @@ pub(super) fn kind(head: &[u8]) -> Kind {
             Kind::Unclear if rest.first() != Some(&SYNC) => Kind::Unclear,
             _ => Kind::Other,
         },
-        [] | [0xFF] | [0xFF, 0xD8] | [b'-'] => Kind::Unclear,
+        [] | [0xFF | b'-'] | [0xFF, 0xD8] => Kind::Unclear,
         _ => Kind::Other,
     }
 }

@@ -77,7 +77,7 @@ pub(crate) fn read(
                 count += 1;
                 look(frame);
             }
-            Told::Picture(_) | Told::Trouble(_) => panic!("{address} does not listen"),
+            told @ (Told::Picture(_) | Told::Trouble(_)) => unreachable!("{address} does not listen: {told:?}"),
             Told::End(outcome) => {
                 drop(handle);
                 assert!(receiver.recv().is_err(), "the end comes last and once");

@@ -95,7 +95,12 @@ pub async fn serve(listener: TcpListener, router: Router, limits: &Limits, drain
     // Whoever still waits for an answer gets none, and is not waited for.
     let flush = if left == 0 { FLUSH } else { LAST_WORDS };
     closing.send_replace(true);
-    let all = async { while connections.join_next().await.is_some() {} };
+    let sockets = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    let all = async {
+        while connections.join_next().await.is_some() {}
+        // WebSockets have tasks of their own: each gives its slot back when it has said goodbye.
+        let _slots = room.acquire_many(sockets).await;
+    };
     if tokio::time::timeout(flush, all).await.is_err() {
         tracing::warn!("some connections were closed before their answers were read");
     }

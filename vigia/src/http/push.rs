@@ -1,11 +1,12 @@
 //! Frames that are pushed: one by one with PUT, or many over a WebSocket.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{Extension, FromRequestParts, Path, RawQuery, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -149,16 +150,21 @@ async fn take(
         let _gone = sender.send(outcome);
     };
     push(shared, &stream, frame_id, bytes, held, Some(Box::new(waiter)))?;
-    let ended = |_lost| ApiError::new(Code::StreamEnded, "the stream ended before the frame had its result");
-    let result = receiver.await.map_err(ended)??;
+    let result = receiver.await.map_err(|_untold| lost())??;
     let json = stream.outputs().json(&result);
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
 
+fn lost() -> ApiError {
+    ApiError::new(Code::StreamEnded, "the stream ended before the frame had its result")
+}
+
 fn begin(shared: &Shared) -> Result<UnderWay, ApiError> {
-    shared.app.drain.begin().ok_or_else(|| {
-        ApiError::new(Code::ShuttingDown, "the server is shutting down and takes no new frames: ask another one")
-    })
+    shared.app.drain.begin().ok_or_else(ending)
+}
+
+fn ending() -> ApiError {
+    ApiError::new(Code::ShuttingDown, "the server is shutting down and takes no new frames: ask another one")
 }
 
 /// The stream, where its frames are pushed.
@@ -184,6 +190,8 @@ fn push(
     drop(held);
     let picture = EncodedPicture { frame_id: Some(frame_id), captured_at: SystemTime::now(), bytes: Vec::from(bytes) };
     stream.push(picture, waiter).map(drop).map_err(|refused| match refused {
+        // Streams end with the server, and that begins first.
+        Refused::Ended if shared.app.drain.is_ending() => ending(),
         Refused::Ended => {
             let detail = format!("stream \"{}\" takes no more frames: add it again", stream.id());
             ApiError::new(Code::StreamEnded, detail)
@@ -246,12 +254,12 @@ pub(super) async fn socket(
     }))
 }
 
-/// What became of a frame that came over a socket.
+/// What became of a message.
 struct Answer {
+    /// Which message of the socket it was.
+    number: u64,
     frame_id: Option<u64>,
     outcome: Result<Outcome, ApiError>,
-    /// Until it is said, the server does not end.
-    _under_way: Option<UnderWay>,
 }
 
 /// One socket over which frames come.
@@ -260,7 +268,12 @@ struct Pusher {
     stream: Arc<LiveStream>,
     answers: mpsc::Sender<Answer>,
     answered: mpsc::Receiver<Answer>,
-    under_way: usize,
+    /// Messages that came.
+    came: u64,
+    /// Messages whose answer was said.
+    said: u64,
+    /// Answers that wait for their turn.
+    early: BTreeMap<u64, Answer>,
 }
 
 /// A frame that has no result.
@@ -278,7 +291,7 @@ impl Pusher {
     fn new(shared: Shared, stream: Arc<LiveStream>) -> Self {
         // Room for each frame under way, so that nobody who answers waits.
         let (answers, answered) = mpsc::channel(PIPELINE);
-        Self { shared, stream, answers, answered, under_way: 0 }
+        Self { shared, stream, answers, answered, came: 0, said: 0, early: BTreeMap::new() }
     }
 
     async fn serve(mut self, mut socket: WebSocket) {
@@ -289,50 +302,45 @@ impl Pusher {
         // Why no more is read: the socket is closed with it once everything is answered.
         let mut close = None;
         loop {
-            if let (Some(code), 0) = (close, self.under_way) {
-                let (code, reason) = code;
-                let frame = CloseFrame { code, reason: axum::extract::ws::Utf8Bytes::from_static(reason) };
-                // Whoever has gone needs no goodbye.
-                let _gone = socket.send(Message::Close(Some(frame))).await;
-                return;
-            }
-            let reads = close.is_none() && self.under_way < PIPELINE;
-            let sent = tokio::select! {
-                Some(answer) = self.answered.recv() => {
-                    self.under_way -= 1;
-                    socket.send(Message::text(self.said(answer))).await
+            while let Some(answer) = self.early.remove(&self.said) {
+                self.said += 1;
+                if socket.send(Message::text(self.text(answer))).await.is_err() {
+                    return;
                 }
+            }
+            let under_way = self.came - self.said;
+            if close.is_some() && under_way == 0 {
+                return sockets::goodbye(socket, close).await;
+            }
+            let reads = close.is_none() && under_way < PIPELINE as u64;
+            tokio::select! {
+                Some(answer) = self.answered.recv() => drop(self.early.insert(answer.number, answer)),
                 message = socket.recv(), if reads => match message {
-                    Some(Ok(Message::Binary(message))) => {
-                        self.frame(message);
-                        Ok(())
-                    }
+                    Some(Ok(Message::Binary(message))) => self.frame(message),
                     Some(Ok(Message::Text(_))) => {
                         let why = "a frame is a binary message: its number in 8 bytes, then the picture";
-                        self.answer(None, Err(ApiError::new(Code::NotAPicture, why)), None);
-                        Ok(())
+                        self.refuse(None, ApiError::new(Code::NotAPicture, why));
                     }
                     // Pings are answered by the library.
-                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
-                    Some(Ok(Message::Close(_))) | None => return,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_))) => return sockets::goodbye(socket, None).await,
+                    None => return,
                     Some(Err(error)) => {
                         tracing::debug!(%error, "a socket broke");
                         close = Some((close_code::SIZE, "a message is longer than limits.body, or no WebSocket's"));
-                        Ok(())
                     }
                 },
                 () = &mut ended, if close.is_none() => {
-                    close = Some((close_code::NORMAL, "the stream has ended"));
-                    Ok(())
+                    // Streams end with the server, and that begins first.
+                    let ends = (close_code::NORMAL, "the stream has ended");
+                    close = Some(if drain.is_ending() { (close_code::AWAY, sockets::ENDING) } else { ends });
                 }
-                () = &mut ending, if close.is_none() => {
-                    close = Some((close_code::AWAY, "the server is shutting down"));
-                    Ok(())
+                () = &mut ending, if close.is_none() => close = Some((close_code::AWAY, sockets::ENDING)),
+                _ = ping.tick() => {
+                    if socket.send(Message::Ping(Bytes::new())).await.is_err() {
+                        return;
+                    }
                 }
-                _ = ping.tick() => socket.send(Message::Ping(Bytes::new())).await,
-            };
-            if sent.is_err() {
-                return;
             }
         }
     }
@@ -341,34 +349,36 @@ impl Pusher {
     fn frame(&mut self, mut message: Bytes) {
         let Some(head) = message.first_chunk::<HEAD>() else {
             let why = format!("a message of {} bytes: its first 8 are the frame's number", message.len());
-            return self.answer(None, Err(ApiError::new(Code::NotAPicture, why)), None);
+            return self.refuse(None, ApiError::new(Code::NotAPicture, why));
         };
         let frame_id = u64::from_be_bytes(*head);
         let picture = message.split_off(HEAD);
         drop(message);
         let taken = begin(&self.shared).and_then(|under_way| {
             let held = self.shared.app.reserve(picture.len() as u64)?;
-            let answers = self.answers.clone();
+            let (answers, number) = (self.answers.clone(), self.came);
             let waiter = move |outcome| {
-                let answer = Answer { frame_id: Some(frame_id), outcome: Ok(outcome), _under_way: Some(under_way) };
                 // There is room for each; a socket that is gone wants none.
-                let _gone = answers.try_send(answer);
+                let _gone = answers.try_send(Answer { number, frame_id: Some(frame_id), outcome: Ok(outcome) });
+                drop(under_way);
             };
             push(&self.shared, &self.stream, frame_id, picture, held, Some(Box::new(waiter)))
         });
         match taken {
-            Ok(()) => self.under_way += 1,
-            Err(error) => self.answer(Some(frame_id), Err(error), None),
+            Ok(()) => self.came += 1,
+            Err(error) => self.refuse(Some(frame_id), error),
         }
     }
 
-    fn answer(&mut self, frame_id: Option<u64>, outcome: Result<Outcome, ApiError>, under_way: Option<UnderWay>) {
-        self.under_way += 1;
-        let _room = self.answers.try_send(Answer { frame_id, outcome, _under_way: under_way });
+    /// Answers a message that came to nothing.
+    fn refuse(&mut self, frame_id: Option<u64>, error: ApiError) {
+        let number = self.came;
+        self.came += 1;
+        self.early.insert(number, Answer { number, frame_id, outcome: Err(error) });
     }
 
-    fn said(&self, answer: Answer) -> String {
-        let Answer { frame_id, outcome, _under_way } = answer;
+    fn text(&self, answer: Answer) -> String {
+        let Answer { number: _, frame_id, outcome } = answer;
         let (dropped, problem) = match outcome {
             Ok(Ok(result)) => {
                 return String::from_utf8(Vec::from(self.stream.outputs().json(&result))).unwrap_or_default();

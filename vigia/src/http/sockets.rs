@@ -10,6 +10,7 @@ use axum::extract::{Extension, RawQuery, State};
 use axum::response::Response;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream, SelectAll};
+use tokio::time::timeout;
 use vigia_engine::hub::Delivery;
 
 use super::Shared;
@@ -21,6 +22,23 @@ use crate::wire::Problem;
 
 /// A ping this often: what is between keeps the socket open, and one whose other side is gone is noticed.
 pub(super) const PING: Duration = Duration::from_secs(10);
+/// Why a socket is closed when the server ends.
+pub(super) const ENDING: &str = "the server is shutting down";
+
+/// How long the other side may take to say goodbye, too. What it still sends meanwhile is read: a connection that is closed
+/// on that takes away what was said before the other side has read it.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Closes a socket; `why` is absent where the other side did so first.
+pub(super) async fn goodbye(mut socket: WebSocket, why: Option<(u16, &'static str)>) {
+    if let Some((code, reason)) = why {
+        let close = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        if socket.send(Message::Close(Some(close))).await.is_err() {
+            return;
+        }
+    }
+    let _enough = timeout(LINGER, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+}
 
 /// What does not begin as a WebSocket does.
 pub(super) fn no_handshake(why: &WebSocketUpgradeRejection) -> ApiError {
@@ -66,7 +84,8 @@ pub(super) async fn results(
     not_ending(&shared)?;
     let upgrade = upgrade.map_err(|why| no_handshake(&why))?;
     Ok(upgrade.max_message_size(1024).on_upgrade(move |socket| async move {
-        Follower { shared, wanted, followed: BTreeMap::new(), results: SelectAll::new() }.serve(socket).await;
+        let (followed, results) = (BTreeMap::new(), SelectAll::new());
+        Follower { shared, wanted, followed, results, since: None }.serve(socket).await;
         drop(slot);
     }))
 }
@@ -91,6 +110,9 @@ struct Follower {
     /// The generations that are followed.
     followed: BTreeMap<String, u64>,
     results: SelectAll<BoxStream<'static, String>>,
+    /// The result after which a stream is followed: none of those that were there before the socket was, all of those that
+    /// came later.
+    since: Option<u64>,
 }
 
 impl Follower {
@@ -98,6 +120,7 @@ impl Follower {
         // First the changes, then the streams: one that comes in between is in one of them at least.
         let mut changes = self.shared.app.streams.changes(None);
         self.follow_new();
+        self.since = Some(0);
         let drain = self.shared.app.drain.clone();
         let mut ending = std::pin::pin!(drain.ending());
         let mut ping = tokio::time::interval(PING);
@@ -113,16 +136,11 @@ impl Follower {
                 message = socket.recv() => match message {
                     // What a reader says is not listened to.
                     Some(Ok(Message::Text(_) | Message::Binary(_) | Message::Ping(_) | Message::Pong(_))) => Ok(()),
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(Message::Close(_))) => return goodbye(socket, None).await,
+                    Some(Err(_)) | None => return,
                 },
                 _ = ping.tick() => socket.send(Message::Ping(Bytes::new())).await,
-                () = &mut ending => {
-                    let reason = Utf8Bytes::from_static("the server is shutting down");
-                    let close = CloseFrame { code: close_code::AWAY, reason };
-                    // Whoever has gone needs no goodbye.
-                    let _gone = socket.send(Message::Close(Some(close))).await;
-                    return;
-                }
+                () = &mut ending => return goodbye(socket, Some((close_code::AWAY, ENDING))).await,
             };
             if sent.is_err() {
                 return;
@@ -138,14 +156,14 @@ impl Follower {
             let (id, outputs) = (stream.id(), stream.outputs());
             let is_wanted = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
             if is_wanted && self.followed.insert(id.to_owned(), outputs.generation()) != Some(outputs.generation()) {
-                self.results.push(texts(outputs));
+                self.results.push(texts(outputs, self.since));
             }
         }
     }
 }
 
-/// A stream's results as texts, to its end.
-fn texts(outputs: &Outputs) -> BoxStream<'static, String> {
+/// A stream's results as texts, from now on or after the one of this number, to its end.
+fn texts(outputs: &Outputs, since: Option<u64>) -> BoxStream<'static, String> {
     let id = outputs.id().to_owned();
     let next = |(mut subscription, id): (vigia_engine::hub::Subscription<Bytes>, String)| async move {
         let text = match subscription.next().await? {
@@ -154,5 +172,5 @@ fn texts(outputs: &Outputs) -> BoxStream<'static, String> {
         };
         Some((text, (subscription, id)))
     };
-    Box::pin(stream::unfold((outputs.subscribe(None), id), next))
+    Box::pin(stream::unfold((outputs.subscribe(since), id), next))
 }

@@ -162,7 +162,9 @@ fn places_and_methods_that_are_not_there() {
         ("GET", "/predict", "POST"),
         ("PUT", "/v1/predict", "POST"),
         ("POST", "/v1/models", "GET,HEAD"),
-        ("DELETE", "/v1/streams/door", "GET,HEAD"),
+        ("PUT", "/v1/streams/door", "GET,HEAD,PATCH,DELETE"),
+        ("DELETE", "/v1/streams", "GET,HEAD,POST"),
+        ("POST", "/v1/streams/door/frames/1", "PUT"),
         ("BREW", "/metrics", "GET,HEAD"),
         ("POST", "/", "GET,HEAD"),
     ] {

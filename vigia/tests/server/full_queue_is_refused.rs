@@ -38,7 +38,7 @@ fn a_full_queue_is_503_and_what_waits_is_answered() {
         for _ in 0..POSTS - AHEAD - WAITING {
             let refused = answers.recv_timeout(GUARD).expect("refused while the gate is closed");
             let detail = refused.problem(503, "queue-full");
-            assert!(detail.contains("4 pictures wait") && detail.contains("try again"), "{detail}");
+            assert!(detail.contains("4 requests wait") && detail.contains("try again"), "{detail}");
             assert_eq!(refused.header("retry-after"), "1");
         }
         // Health, models and metrics are told meanwhile.

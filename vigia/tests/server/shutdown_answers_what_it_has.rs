@@ -3,7 +3,7 @@
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use vigia::server::Ended;
+use vigia::server::{Bound, Ended};
 use vigia_testkit::{Gate, finds};
 
 use crate::client::Raw;
@@ -16,10 +16,10 @@ const POSTS: usize = 16;
 fn under_load_everything_accepted_is_answered() {
     let (gated, gate) = Gate::before(finds(one_box()));
     let server = Setup::new(gated).start();
-    // Dropped before the server, should the test fail: a gate that is gone is an open one.
-    let gate = gate;
     let (answered, answers) = sync_channel(POSTS);
     thread::scope(|scope| {
+        // Dropped before the threads are joined, should the test fail: a gate that is gone is an open one.
+        let gate = gate;
         for _ in 0..POSTS {
             let (client, answered) = (server.client(), answered.clone());
             scope.spawn(move || {
@@ -72,7 +72,7 @@ fn a_body_that_is_still_coming_is_waited_for() {
 fn idle_connections_do_not_hold_it_up() {
     let mut setup = Setup::new(finds(one_box()));
     // Well below the time that an idle connection may take.
-    setup.grace = std::time::Duration::from_secs(30);
+    setup.grace = GUARD / 2;
     let server = setup.start();
     let mut kept = Raw::connect(server.address);
     kept.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -86,11 +86,15 @@ fn idle_connections_do_not_hold_it_up() {
 
 #[test]
 fn the_port_is_free_afterwards() {
-    let server = Server::plain();
-    let address = server.address;
-    server.assert_unharmed();
-    server.app.end();
-    assert_eq!(server.ended(), Ended::Finished);
-    drop(server);
-    vigia::server::Bound::listen(&address.to_string()).map(|bound| bound.address()).expect("the port is free again");
+    let is_free = || {
+        let server = Server::plain();
+        let address = server.address;
+        server.assert_unharmed();
+        server.app.end();
+        assert_eq!(server.ended(), Ended::Finished);
+        drop(server);
+        Bound::listen(&address.to_string()).is_ok()
+    };
+    // Somebody else on this machine may be quick; three times in a row nobody is.
+    assert!((0..3).any(|_| is_free()));
 }

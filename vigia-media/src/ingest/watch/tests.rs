@@ -56,7 +56,7 @@ fn start(path: &std::path::Path, pace: Pace, sink_takes: Duration) -> (Running, 
         numbering: Arc::default(),
     };
     let (sender, receiver) = sync_channel(1);
-    (Running::start(source, Box::new(Slow(sink_takes, 0, sender))).expect("a start"), receiver)
+    (Running::start(&source, Box::new(Slow(sink_takes, 0, sender))).expect("a start"), receiver)
 }
 
 #[test]

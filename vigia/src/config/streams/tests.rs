@@ -87,7 +87,8 @@ fn what_makes_a_stream_start_anew() {
         before.restarts(&after)
     };
     assert!(!before.restarts(&before));
-    let anew: [Change; 6] = [
+    let anew: [Change; 7] = [
+        |s| s.timeout = Duration::from_secs(1),
         |s| s.source.push('2'),
         |s| s.pipeline.push('2'),
         |s| s.cache.frames = 2,
@@ -95,16 +96,18 @@ fn what_makes_a_stream_start_anew() {
         |s| s.repeat = true,
         |s| s.transport = TransportName::Udp,
     ];
-    assert_eq!(anew.map(restarts), [true; 6]);
-    let running: [Change; 6] = [
+    assert_eq!(anew.map(restarts), [true; 7]);
+    let running: [Change; 5] = [
         |s| s.latency = Duration::from_secs(1),
-        |s| s.timeout = Duration::from_secs(1),
         |s| s.linger = Duration::from_secs(1),
         |s| s.every = 2,
         |s| s.max_fps = Some(1.0),
         |s| s.retry.max = Duration::from_secs(1),
     ];
-    assert_eq!(running.map(restarts), [false; 6]);
+    assert_eq!(running.map(restarts), [false; 5]);
+    // Where frames are pushed, the stream itself watches the time.
+    let pushed = StreamConfig::at("push");
+    assert!(!pushed.restarts(&StreamConfig { timeout: Duration::from_secs(1), ..pushed.clone() }));
 }
 
 #[test]
