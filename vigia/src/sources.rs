@@ -21,7 +21,7 @@ impl OpenFeed for MediaFeeds {
             pace: Pace::Live,
             inactivity_timeout: config.timeout,
             transport: transport(config.transport),
-            picture_limit: usize::try_from(self.picture_limit).unwrap_or(usize::MAX),
+            picture_limit: self.picture_limit,
             ..IngestOptions::default()
         };
         let shown = vigia_media::redact(&config.source);
