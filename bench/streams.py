@@ -7,6 +7,7 @@
 For each number of streams, vigia and the peers run one after the other, each as a process of its own, so that a machine
 that changes its speed does so for all. The cameras are `vigia bench cameras` for all of them; each program measures
 itself: `vigia bench streams`, and the peers' own meter.py. A latency runs from the camera's sending to the result.
+"others'" are the cores that the rest of the machine took meanwhile: where that is more than a tenth, measure again.
 
 Another build of vigia, or the same with other settings: --also NAME="target/release/vigia --device openvino". What stands
 after the program is added to `bench streams`; a variable may stand before it, as in ORT_DYLIB_PATH=lib.so.
@@ -23,6 +24,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shlex
 import statistics
 import subprocess
@@ -35,6 +37,13 @@ TUNED = {"ORT_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1073741824", "MALLOC_TRI
          "DECODE_THREADS": "1"}
 # A peer gives up by itself after 40 s without a picture; then comes what is measured.
 PATIENCE_S = 60
+
+
+def machine_s():
+    """Processor time of the whole machine, and of what this program has waited for."""
+    ticks = [int(t) for t in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK"), children.ru_utime + children.ru_stime
 
 
 def vigia(args, command, streams, log):
@@ -97,18 +106,18 @@ def mean(cases):
 def table(result):
     lines = [f"{result['model']}, {result['fps']} frames/s per camera, {result['rounds']} x {result['seconds']} s, "
              f"{result['processor']}, {result['cores']} cores, {result['date']}", "",
-             "| streams | program | fps | per stream | p50 ms | p95 ms | p99 ms | cores | RSS MiB | per stream | dropped |",
-             "|---|---|---|---|---|---|---|---|---|---|---|"]
+             "| streams | program | fps | per stream | p50 ms | p95 ms | p99 ms | cores | others' | RSS MiB | per stream | dropped |",
+             "|---|---|---|---|---|---|---|---|---|---|---|---|"]
     for streams, programs in result["cases"].items():
         for name, case in programs.items():
             if case is None:
-                lines.append(f"| {streams} | {name} | failed | | | | | | | | |")
+                lines.append(f"| {streams} | {name} | failed | | | | | | | | | |")
                 continue
             dropped = case.get("frames", {}).get("dropped", {})
             dropped = ", ".join(f"{reason} {count}" for reason, count in dropped.items()) or "-"
             values = [case["fps_total"], f"{case['fps_min_stream']:.1f}-{case['fps_max_stream']:.1f}", case["p50_ms"],
-                      case["p95_ms"], case.get("p99_ms"), case["cores"], case["rss_mib"], case["rss_mib_per_stream"], dropped]
-            shown = ["-" if v is None else f"{v:.1f}" if isinstance(v, float) else str(v) for v in values]
+                      case["p95_ms"], case.get("p99_ms"), case["cores"], case["other_cores"], case["rss_mib"], case["rss_mib_per_stream"], dropped]
+            shown = ["-" if v is None else f"{v:.1f}" if isinstance(v, float) and v >= 2 else str(v) for v in values]
             lines.append(f"| {streams} | {name} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
@@ -143,11 +152,16 @@ def main():
                 runs = {name: [] for name in [*programs, *args.peer]}
                 for _ in range(args.rounds):
                     for name, seen in runs.items():
+                        started, (all_s, own_s) = time.time(), machine_s()
                         if name in programs:
                             case, about = vigia(args, programs[name], streams, log)
                             machine[name] = about or machine.get(name, {})
                         else:
                             case = peer(args, name, streams, log)
+                        all_after, own_after = machine_s()
+                        if case:
+                            others = (all_after - all_s - own_after + own_s) / (time.time() - started)
+                            case["other_cores"] = round(max(0.0, others), 2)
                         print(streams, name, json.dumps(case), flush=True, file=sys.stderr)
                         seen.append(case)
                         time.sleep(1)

@@ -207,7 +207,10 @@ impl Batcher {
 
     /// Answers what waits of a stream that is gone with [`InferError::Dropped`]; what is being worked on goes on.
     pub fn forget(&self, owner: &StreamRef) {
-        let left = self.shared.state.lock().queue.remove(owner);
+        let mut state = self.shared.state.lock();
+        let left = state.queue.remove(owner);
+        self.shared.metrics.waiting(state.queue.len());
+        drop(state);
         for job in left {
             self.shared.refuse(job, InferError::Dropped(DropReason::Shutdown));
         }
@@ -419,8 +422,6 @@ fn next_batch(shared: &Arc<Shared>, took: Option<Duration>) -> Option<Vec<Picked
             // What is being prepared will have to run.
             BatchDecision::Idle if state.closing && state.queue.is_empty() => {
                 state.idle -= 1;
-                // The others may be waiting for what was prepared, and this one ran.
-                shared.changed.notify_all();
                 return None;
             }
             BatchDecision::Idle => shared.changed.wait(&mut state),

@@ -12,6 +12,9 @@ use vigia_core::id::{StreamId, StreamRef};
 
 use crate::worker::Worker;
 
+/// Streams that may still be ending while another one starts anew.
+const ENDING: usize = 64;
+
 /// What the dictionary holds.
 pub trait Entry: Send + Sync + 'static {
     /// Asks for the end without waiting for it; what was taken in is still answered.
@@ -112,6 +115,24 @@ impl<S: Entry> Registry<S> {
     /// # Errors
     /// When the id is in use, there are too many, or the server is ending.
     pub fn reserve(&self, id: &str) -> Result<Reservation<'_, S>, AddError> {
+        // Those that are still ending count: a source that will not end is not to be added without end.
+        self.reserve_among(id, |state| state.streams.len() + state.ending())
+    }
+
+    /// The same for a stream that starts anew and was just taken out: that it is still ending is not held against it.
+    ///
+    /// # Errors
+    /// As [`Self::reserve`].
+    pub fn reserve_again(&self, id: &str) -> Result<Reservation<'_, S>, AddError> {
+        self.reserve_among(id, |state| state.streams.len())
+    }
+
+    /// Whether a stream may start anew: not when very many are still ending.
+    pub fn may_start_anew(&self) -> bool {
+        self.shared.state.lock().ending() < ENDING
+    }
+
+    fn reserve_among(&self, id: &str, there: impl Fn(&State<S>) -> usize) -> Result<Reservation<'_, S>, AddError> {
         let id = StreamId::new(id);
         let mut state = self.shared.state.lock();
         if state.closing {
@@ -120,8 +141,7 @@ impl<S: Entry> Registry<S> {
         if state.streams.contains_key(&id) {
             return Err(AddError::InUse(id));
         }
-        // Those that are still ending count: a source that will not end is not to be added without end.
-        let there = state.streams.len() + state.leaving.len() + state.joining;
+        let there = there(&state);
         if there >= self.shared.limit {
             return Err(AddError::Full(there));
         }
@@ -193,6 +213,11 @@ impl<S: Entry> Reservation<'_, S> {
 }
 
 impl<S> State<S> {
+    /// Streams that were taken out and have not ended yet.
+    fn ending(&self) -> usize {
+        self.leaving.len() + self.joining
+    }
+
     /// Where this life of a stream stands, while it does.
     fn place(&mut self, stream: &StreamRef) -> Option<&mut Option<Arc<S>>> {
         self.streams

@@ -11,7 +11,7 @@
 mod intake;
 mod run;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -172,7 +172,7 @@ struct Shared {
     /// There is an [`Event::Wake`] in the inbox: room is counted for one.
     woken: AtomicBool,
     /// Frames under way at most.
-    room: u64,
+    room: usize,
     changed: Box<dyn Fn(StateChange) + Send + Sync>,
     /// Held while changes of state are told, so that they are told in their order.
     telling: Mutex<()>,
@@ -197,12 +197,13 @@ struct Status {
     rate_inferred: Rate,
     received: u64,
     inferred: u64,
-    pending: u64,
     dropped: [u64; DropReason::ALL.len()],
     latency: Window,
     thinning: Thinning,
     /// Frames that were handed to the pipeline: the number of the next one.
     submitted: u64,
+    /// Numbers of those of which nothing is known yet: they are under way.
+    open: BTreeSet<u64>,
     /// The id of the last frame.
     last_id: Option<u64>,
     /// When the last frame came, or the wait for one began.
@@ -243,11 +244,11 @@ impl Stream {
             rate_inferred: Rate::default(),
             received: 0,
             inferred: 0,
-            pending: 0,
             dropped: [0; DropReason::ALL.len()],
             latency: Window::default(),
             thinning: Thinning::new(options.every, options.max_fps),
             submitted: 0,
+            open: BTreeSet::new(),
             last_id: None,
             last_frame: Instant::now(),
             closed: false,
@@ -256,8 +257,10 @@ impl Stream {
             untold: VecDeque::new(),
         };
         let name = format!("stream-{}", stream.id);
-        // Each frame under way needs room for one event; the end and a stop are two more.
-        let room = options.cache.frames + 2 * pipeline.detector().capacity() + 2;
+        // What waits, is decoded, runs, and is being published. Each of these needs room for one event; the end and a stop
+        // are two more.
+        let (capacity, ahead) = (pipeline.detector().capacity(), pipeline.detector().policy().ahead);
+        let room = options.cache.frames + ahead + 2 * capacity;
         let (events, inbox) = sync_channel(room + 2);
         let Listeners { publish, changed, gone } = listeners;
         let shared = Arc::new(Shared {
@@ -268,7 +271,7 @@ impl Stream {
             means,
             events,
             woken: AtomicBool::new(false),
-            room: room as u64,
+            room,
             changed,
             telling: Mutex::new(()),
         });
@@ -302,7 +305,7 @@ impl Stream {
             fps_inferred: status.rate_inferred.per_second(now),
             received: status.received,
             inferred: status.inferred,
-            pending: status.pending,
+            pending: status.open.len() as u64,
             dropped: status.dropped,
             latency: status.latency.percentiles(),
             cached_frames: cached(&metrics.cached_frames),
@@ -418,7 +421,6 @@ impl Shared {
     }
 
     fn drop_one(&self, status: &mut Status, reason: DropReason) {
-        status.pending -= 1;
         status.dropped[reason.index()] += 1;
         self.metrics.dropped[reason.index()].inc();
     }
@@ -427,7 +429,7 @@ impl Shared {
     fn give_up(&self, reason: DropReason) {
         let mut status = self.status.lock();
         status.given_up = Some(reason);
-        for _ in 0..status.pending {
+        for _ in std::mem::take(&mut status.open) {
             self.drop_one(&mut status, reason);
         }
     }

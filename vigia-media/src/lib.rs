@@ -15,9 +15,10 @@
 //!
 //! Not here: when to connect again (the engine's supervisor decides), and anything that looks at pixels.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod address;
+mod allocator;
 mod bus;
 #[cfg(feature = "cameras")]
 pub mod cameras;
@@ -29,6 +30,7 @@ mod planes;
 mod record;
 
 pub use address::{local_path, redact};
+pub use allocator::share_memory_among_threads;
 pub use elements::init;
 pub use ingest::{IngestOptions, MediaInfo, MediaSource, Pace, Transport};
 pub use listen::{Listener, is_listening};

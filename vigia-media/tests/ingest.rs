@@ -12,6 +12,8 @@ mod support;
 
 #[path = "ingest/a_blocking_sink_holds_the_decoder.rs"]
 mod a_blocking_sink_holds_the_decoder;
+#[path = "ingest/a_camera_changes_its_picture.rs"]
+mod a_camera_changes_its_picture;
 #[path = "ingest/a_file_comes_whole_and_in_order.rs"]
 mod a_file_comes_whole_and_in_order;
 #[path = "ingest/a_live_pace_keeps_time.rs"]
@@ -24,6 +26,8 @@ mod broken_inputs_are_named;
 mod formats_are_not_converted;
 #[path = "ingest/http_serves_files_and_cameras.rs"]
 mod http_serves_files_and_cameras;
+#[path = "ingest/other_protocols.rs"]
+mod other_protocols;
 #[path = "ingest/planes_are_the_decoders.rs"]
 mod planes_are_the_decoders;
 #[path = "ingest/recordings_are_read_back.rs"]

@@ -17,3 +17,5 @@ mod ffmpeg_sends_what_it_can;
 mod pictures_are_cut_out_whole;
 #[path = "listen/stopping_is_quick.rs"]
 mod stopping_is_quick;
+#[path = "listen/the_stream_changes.rs"]
+mod the_stream_changes;

@@ -74,6 +74,8 @@ impl Command {
 /// Parses the arguments and runs the command. Exit status: 0 done, 1 something failed, 2 usage.
 pub fn main() -> ExitCode {
     // First of all, while this is the only thread.
+    #[cfg(feature = "gstreamer")]
+    vigia_media::share_memory_among_threads();
     #[cfg(feature = "onnx")]
     let refused = vigia_infer::telemetry::refuse();
     let cli = Cli::parse();

@@ -4,6 +4,7 @@
 //! alive, and never waits for its end.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -12,6 +13,7 @@ use vigia_core::id::StreamRef;
 use vigia_core::model::ModelSpec;
 use vigia_core::result::FrameResult;
 use vigia_core::source::EncodedPicture;
+use vigia_core::stream::StreamState;
 use vigia_engine::hub::{Hub, Subscription};
 use vigia_engine::metrics::StreamMetrics;
 use vigia_engine::pipeline::Pipeline;
@@ -22,7 +24,7 @@ use vigia_engine::worker::WorkerPool;
 use crate::config::StreamConfig;
 use crate::error::ApiError;
 use crate::paint::Painter;
-use crate::wire::{Origin, ResultLine, StreamWire};
+use crate::wire::{Origin, ResultLine, StateEvent, StreamWire};
 
 /// Results that are kept for listeners that come back.
 const KEPT_RESULTS: usize = 256;
@@ -53,6 +55,56 @@ pub struct Outputs {
     newest: watch::Receiver<Option<Arc<Shown>>>,
 }
 
+/// What all streams tell of their states: of each one up to its end, and nothing of one that was taken out, so that an id
+/// that is taken again is told of in order.
+#[derive(Debug)]
+pub struct News {
+    changes: Arc<Hub<Bytes>>,
+    /// The last change that was told; absent once the stream was taken out.
+    last: Mutex<Told>,
+}
+
+#[derive(Debug)]
+enum Told {
+    Nothing,
+    Last(StateChange),
+    Enough,
+}
+
+impl News {
+    /// News of a stream that is about to be started.
+    pub fn new(changes: Arc<Hub<Bytes>>) -> Self {
+        Self { changes, last: Mutex::new(Told::Nothing) }
+    }
+
+    fn tell(&self, change: StateChange) {
+        let mut last = self.last.lock();
+        if !matches!(*last, Told::Enough) {
+            *last = Told::Last(change.clone());
+            // Under the lock: in their order.
+            self.changes.publish(StateEvent::json(change));
+        }
+    }
+
+    /// The stream was taken out: that is its end, whatever it still does.
+    fn end(&self) {
+        let mut last = self.last.lock();
+        if let Told::Last(change) = std::mem::replace(&mut *last, Told::Enough)
+            && !change.state.is_over()
+        {
+            let ended = StateChange {
+                state: StreamState::Ended,
+                since: SystemTime::now(),
+                reason: None,
+                error: None,
+                attempts: 0,
+                ..change
+            };
+            self.changes.publish(StateEvent::json(ended));
+        }
+    }
+}
+
 /// A stream and what it publishes. Dropping it ends the stream.
 #[derive(Debug)]
 pub struct LiveStream {
@@ -66,6 +118,7 @@ pub struct LiveStream {
     config: Mutex<StreamConfig>,
     /// It was added over the API.
     is_added: bool,
+    news: Arc<News>,
 }
 
 /// What a stream consists of.
@@ -86,8 +139,8 @@ pub struct Parts {
     pub options: StreamOptions,
     /// It was added over the API.
     pub is_added: bool,
-    /// Learns of each change of state.
-    pub changed: Box<dyn Fn(StateChange) + Send + Sync>,
+    /// Where its changes of state are told.
+    pub news: News,
     /// Learns that a stream that is pushed to or listens is over.
     pub gone: Box<dyn FnOnce() + Send>,
 }
@@ -98,7 +151,7 @@ impl LiveStream {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(parts: Parts, means: Means, metrics: StreamMetrics) -> std::io::Result<Self> {
-        let Parts { stream, config, source, url, feed, pipeline, options, is_added, changed, gone } = parts;
+        let Parts { stream, config, source, url, feed, pipeline, options, is_added, news, gone } = parts;
         let spec = pipeline.detector().spec().clone();
         let results = Arc::new(Hub::new(KEPT_RESULTS));
         let (newest_sender, newest) = watch::channel(None);
@@ -109,15 +162,23 @@ impl LiveStream {
             let shown = Shown { result, plain: OnceCell::new(), annotated: OnceCell::new() };
             newest_sender.send_replace(Some(Arc::new(shown)));
         };
+        let news = Arc::new(news);
+        let told = news.clone();
+        let changed = Box::new(move |change| told.tell(change));
         let listeners = Listeners { publish: Box::new(publish), changed, gone };
         let outputs = Arc::new(Outputs { stream: stream.clone(), spec, results, newest });
         let stream = Stream::start(stream, pipeline, options, feed, listeners, means, metrics)?;
-        Ok(Self { stream, outputs, source, url, config: Mutex::new(config), is_added })
+        Ok(Self { stream, outputs, source, url, config: Mutex::new(config), is_added, news })
     }
 
     /// Its id.
     pub fn id(&self) -> &str {
         self.stream.id().id.as_str()
+    }
+
+    /// Its id and which life of it this is.
+    pub(crate) fn stream(&self) -> &StreamRef {
+        self.stream.id()
     }
 
     /// How it is doing.
@@ -129,6 +190,11 @@ impl LiveStream {
     /// What it publishes.
     pub fn outputs(&self) -> &Arc<Outputs> {
         &self.outputs
+    }
+
+    /// Where to connect, for one that waits for somebody to connect to a socket of its own.
+    pub(crate) fn listens(&self) -> bool {
+        self.url.as_deref().is_some_and(|url| !url.starts_with('/'))
     }
 
     /// Its configuration now.
@@ -167,6 +233,7 @@ impl Entry for LiveStream {
     }
 
     fn discard(&self) {
+        self.news.end();
         self.stream.discard();
     }
 

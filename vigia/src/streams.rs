@@ -6,7 +6,7 @@ mod store;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ use vigia_engine::stream::{Feed, Means, StreamOptions};
 
 use crate::config::{Config, StreamConfig, hidden};
 use crate::error::{ApiError, Code, said};
-use crate::live::{LiveStream, Parts};
+use crate::live::{LiveStream, News, Parts};
 use crate::wire::{self, Reloaded};
 use store::Store;
 
@@ -30,6 +30,9 @@ use store::Store;
 const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(30);
 /// Changes of state that are kept for listeners that come back.
 const KEPT_CHANGES: usize = 1024;
+/// How long a port may take to be free again, and how often that is looked at.
+const PORT: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(5);
 /// The source of a stream whose frames are pushed.
 pub const PUSH: &str = "push";
 
@@ -75,13 +78,23 @@ pub struct Workshop {
     pub metrics: Metrics,
 }
 
+/// Which place a stream takes.
+#[derive(Clone, Copy)]
+enum Place {
+    /// One of its own.
+    New,
+    /// That of the one that was taken out under its id.
+    Again,
+}
+
 /// The streams that there are.
 pub struct Streams {
     registry: Registry<LiveStream>,
     workshop: Workshop,
     changes: Arc<Hub<Bytes>>,
-    /// One change of the dictionary at a time; holds the streams of the file as it was read last.
-    file: Mutex<BTreeMap<String, StreamConfig>>,
+    /// One change of the dictionary at a time; holds the streams of the file as it was read last, but for those that could
+    /// not be started.
+    file: Arc<Mutex<BTreeMap<String, StreamConfig>>>,
     store: Arc<Store>,
 }
 
@@ -101,7 +114,7 @@ impl Streams {
             registry: Registry::new(limit)?,
             workshop,
             changes: Arc::new(Hub::new(KEPT_CHANGES)),
-            file: Mutex::default(),
+            file: Arc::default(),
             store: Arc::new(Store::new(store)),
         })
     }
@@ -112,8 +125,9 @@ impl Streams {
         let mut file = self.file.lock();
         file.clone_from(&config.streams);
         for (id, stream) in &config.streams {
-            if let Err(error) = self.launch(id, stream, false) {
+            if let Err(error) = self.launch(id, stream, false, Place::New) {
                 tracing::error!(stream = id, %error, "a stream of the configuration is left out");
+                file.remove(id);
             }
         }
         for (id, stream) in self.store.load() {
@@ -122,7 +136,7 @@ impl Streams {
                 continue;
             }
             let checked = config.check_stream(&id, &stream).map_err(|why| ApiError::new(Code::InvalidStream, why));
-            if let Err(error) = checked.and_then(|()| self.launch(&id, &stream, true)) {
+            if let Err(error) = checked.and_then(|()| self.launch(&id, &stream, true, Place::New)) {
                 tracing::error!(stream = id, %error, "a stream that was added is left out");
             }
         }
@@ -147,13 +161,20 @@ impl Streams {
     /// When the id is in use, there are too many, or the source cannot be used.
     pub fn add(&self, id: &str, config: &StreamConfig) -> Result<Arc<LiveStream>, ApiError> {
         let file = self.file.lock();
-        if self.registry.get(id).is_some_and(|old| old.is_over()) {
+        let over = self.registry.get(id).filter(|old| old.is_over());
+        let place = if over.is_some() { Place::Again } else { Place::New };
+        if over.is_some() {
+            self.may_start_anew()?;
             self.take_out(id);
         }
-        let added = self.launch(id, config, true)?;
-        self.store.put(id, Some(config));
+        let added = self.launch(id, config, true, place);
+        match &added {
+            Ok(_) => self.store.put(id, Some(config)),
+            Err(_) if over.is_some_and(|old| old.is_added()) => self.store.put(id, None),
+            Err(_) => {}
+        }
         drop(file);
-        Ok(added)
+        added
     }
 
     /// Changes one: in place where that is possible, else it starts anew as a new generation.
@@ -168,6 +189,10 @@ impl Streams {
         let file = self.file.lock();
         let stream = self.get(id)?;
         let config = edit(&stream.config())?;
+        if stream.config().restarts(&config) && !stream.listens() {
+            // Now, while the stream still goes on as it is.
+            self.open(stream.stream(), &config).map_err(|error| unusable(&error))?;
+        }
         let is_added = stream.is_added();
         let changed = self.apply(id, &stream, &config)?;
         if is_added {
@@ -186,9 +211,11 @@ impl Streams {
         let is_added = stream.is_added();
         // What cannot work is found out first, as far as possible; a port that both listen on is free only after.
         self.options(config)?;
+        self.may_start_anew()?;
         self.take_out(id);
-        self.launch(id, config, is_added).inspect_err(|_error| {
-            if let Err(error) = self.launch(id, &before, is_added) {
+        wait_for_port(stream);
+        self.launch(id, config, is_added, Place::Again).inspect_err(|_error| {
+            if let Err(error) = self.launch(id, &before, is_added, Place::Again) {
                 tracing::error!(stream = id, %error, "the stream could not go on as it was");
             }
         })
@@ -227,14 +254,17 @@ impl Streams {
         let gone: Vec<String> = file.keys().filter(|id| !new.streams.contains_key(*id)).cloned().collect();
         let mut reloaded = Reloaded::default();
         for id in gone {
-            if self.registry.get(&id).is_some_and(|stream| !stream.is_added()) && self.take_out(&id).is_some() {
+            if self.registry.get(&id).is_some_and(|stream| !stream.is_added())
+                && let Some(removed) = self.take_out(&id)
+            {
+                wait_for_port(&removed);
                 reloaded.removed.push(id);
             }
         }
         for (id, config) in changed {
             let outcome = match self.registry.get(id) {
                 Some(stream) => self.apply(id, &stream, config).map(|_| &mut reloaded.changed),
-                None => self.launch(id, config, false).map(|_| &mut reloaded.added),
+                None => self.launch(id, config, false, Place::New).map(|_| &mut reloaded.added),
             };
             match outcome {
                 Ok(list) => list.push(id.clone()),
@@ -245,6 +275,8 @@ impl Streams {
             }
         }
         file.clone_from(&new.streams);
+        // The next time they are tried again.
+        file.retain(|id, _| !reloaded.failed.iter().any(|failed| failed.id == *id));
         Ok(reloaded)
     }
 
@@ -266,10 +298,28 @@ impl Streams {
         removed
     }
 
-    fn launch(&self, id: &str, config: &StreamConfig, is_added: bool) -> Result<Arc<LiveStream>, ApiError> {
+    fn may_start_anew(&self) -> Result<(), ApiError> {
+        if self.registry.may_start_anew() {
+            return Ok(());
+        }
+        let detail = "too many streams are still ending: one that starts anew has to wait; try again later";
+        Err(ApiError::new(Code::TooManyStreams, detail))
+    }
+
+    fn launch(
+        &self,
+        id: &str,
+        config: &StreamConfig,
+        is_added: bool,
+        place: Place,
+    ) -> Result<Arc<LiveStream>, ApiError> {
         let options = self.options(config)?;
         let pipeline = self.pipeline(&config.pipeline)?.clone();
-        let reserved = self.registry.reserve(id).map_err(|error| match error {
+        let reserved = match place {
+            Place::New => self.registry.reserve(id),
+            Place::Again => self.registry.reserve_again(id),
+        };
+        let reserved = reserved.map_err(|error| match error {
             AddError::InUse(_) => {
                 let detail = format!("id: there is a stream \"{}\" already: take another id, or change that one", said(id));
                 ApiError::new(Code::StreamExists, detail)
@@ -278,29 +328,20 @@ impl Streams {
             AddError::Closing => ApiError::new(Code::ShuttingDown, "the server is shutting down"),
         })?;
         let stream = reserved.stream().clone();
-        let Opened { feed, shown, url } = match config.source.as_str() {
-            PUSH => {
-                let url = Some(format!("/v1/streams/{id}/frames"));
-                Opened { feed: Feed::Pushed, shown: PUSH.to_owned(), url }
+        let Opened { feed, shown, url } = match self.open(&stream, config) {
+            Ok(opened) => opened,
+            Err(error) if is_added => return Err(unusable(&error)),
+            // Nobody waits for an answer here: the stream shows what is wrong with it.
+            Err(error) => {
+                let feed = Feed::Pulled(Box::new(move || Err(error.clone())));
+                Opened { feed, shown: hidden(&config.source), url: None }
             }
-            _ => match self.workshop.feeds.open(&stream, config) {
-                Ok(opened) => opened,
-                Err(error) if is_added => {
-                    return Err(ApiError::new(Code::SourceUnusable, format!("source: {error}")));
-                }
-                // Nobody waits for an answer here: the stream shows what is wrong with it.
-                Err(error) => {
-                    let feed = Feed::Pulled(Box::new(move || Err(error.clone())));
-                    Opened { feed, shown: hidden(&config.source), url: None }
-                }
-            },
         };
-        let changes = self.changes.clone();
-        let changed = move |change| changes.publish(wire::StateEvent::json(change));
-        let (remover, metrics, store) =
-            (self.registry.remover(), self.workshop.metrics.clone(), self.store.clone());
-        let this = stream.clone();
+        let (remover, metrics, store) = (self.registry.remover(), self.workshop.metrics.clone(), self.store.clone());
+        let (this, file) = (stream.clone(), self.file.clone());
         let gone = move || {
+            // Nobody takes the id in between: what follows would be done to that stream.
+            let _one_change_at_a_time = file.lock();
             if remover.remove(&this).is_some() {
                 metrics.forget_stream(this.id.as_str());
                 if is_added {
@@ -317,7 +358,7 @@ impl Streams {
             pipeline,
             options,
             is_added,
-            changed: Box::new(changed),
+            news: News::new(self.changes.clone()),
             gone: Box::new(gone),
         };
         let metrics = self.workshop.metrics.stream(id);
@@ -328,6 +369,14 @@ impl Streams {
         let live = Arc::new(live);
         reserved.fill(&live);
         Ok(live)
+    }
+
+    fn open(&self, stream: &StreamRef, config: &StreamConfig) -> Result<Opened, SourceError> {
+        if config.source == PUSH {
+            let url = Some(format!("/v1/streams/{}/frames", stream.id));
+            return Ok(Opened { feed: Feed::Pushed, shown: PUSH.to_owned(), url });
+        }
+        self.workshop.feeds.open(stream, config)
     }
 
     fn pipeline(&self, name: &str) -> Result<&Arc<Pipeline>, ApiError> {
@@ -353,6 +402,19 @@ impl Streams {
             unauthorized_pause: UNAUTHORIZED_PAUSE,
         })
     }
+}
+
+/// Waits until a stream that was taken out listens no more: somebody may want its port. It does not take long; one that
+/// takes longer is left to itself.
+fn wait_for_port(stream: &LiveStream) {
+    let until = Instant::now() + PORT;
+    while stream.listens() && !stream.is_over() && Instant::now() < until {
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn unusable(error: &SourceError) -> ApiError {
+    ApiError::new(Code::SourceUnusable, format!("source: {error}"))
 }
 
 fn unknown(id: &str) -> ApiError {

@@ -102,7 +102,6 @@ impl Shared {
             return Err(Refused::NotAbove { last });
         }
         status.received += 1;
-        status.pending += 1;
         self.metrics.received.inc();
         status.rate_in.add(arrival.now);
         status.last_frame = arrival.now;
@@ -121,11 +120,12 @@ impl Shared {
         let options = status.options;
         let reason = if !status.thinning.admits(arrival.now) {
             DropReason::Skipped
-        } else if status.pending > self.room {
+        } else if status.open.len() >= self.room {
             DropReason::Overload
         } else if let Some(charge) = self.means.budget.take(arrival.bytes) {
             let number = status.submitted;
             status.submitted += 1;
+            status.open.insert(number);
             let live = Live { cache: options.cache, offered: arrival.now, latency: options.latency };
             let cached = Cached::new(&self.metrics, charge);
             return Admitted::Yes { frame_id, number, live, thresholds: options.thresholds, cached };
@@ -190,6 +190,34 @@ impl Shared {
         }
     }
 
+    /// Counts a frame that has no result; why not, as it was counted.
+    fn settle_without(&self, number: u64, error: InferError) -> InferError {
+        let (reason, is_news) = match &error {
+            InferError::Dropped(reason) => (*reason, false),
+            InferError::QueueFull { .. } => (DropReason::Overload, false),
+            InferError::Shutdown { .. } => (DropReason::Shutdown, false),
+            InferError::EmptyCrop
+            | InferError::Unusable { .. }
+            | InferError::Failed { .. }
+            | InferError::Panicked { .. } => (DropReason::Failed, true),
+        };
+        let mut status = self.status.lock();
+        if !status.open.remove(&number) {
+            return InferError::Dropped(status.given_up.unwrap_or(reason));
+        }
+        self.drop_one(&mut status, reason);
+        let text = is_news.then(|| error.to_string());
+        let is_news = is_news && status.last_error != text;
+        if is_news {
+            status.last_error.clone_from(&text);
+        }
+        drop(status);
+        if is_news {
+            tracing::warn!(stream = %self.stream.id, error = text, "a frame has no result");
+        }
+        error
+    }
+
     fn deliver(self: &Arc<Self>, number: u64, waiter: Option<Waiter>) -> Deliver {
         let awaited = waiter.map(|waiter| Awaited { waiter: Some(waiter), shared: self.clone() });
         let mut settler = Settler { number, shared: self.clone(), awaited, told: false };
@@ -208,10 +236,22 @@ struct Settler {
 impl Settler {
     fn tell(&mut self, outcome: Result<FrameResult, InferError>) {
         self.told = true;
-        let event = Event::Settled(self.number, outcome.map(Arc::new), self.awaited.take());
-        // A stream that is gone wants to know nothing; one that is there has room for each of its frames.
-        if let Err(TrySendError::Full(_)) = self.shared.events.try_send(event) {
-            tracing::error!("a stream had no room for the result of its own frame");
+        match outcome {
+            Ok(result) => {
+                let event = Event::Result(self.number, Arc::new(result), self.awaited.take());
+                // A stream that is gone wants to know nothing; one that is there has room for each of its frames.
+                if let Err(TrySendError::Full(_)) = self.shared.events.try_send(event) {
+                    tracing::error!("a stream had no room for the result of its own frame");
+                }
+            }
+            // Only results have an order: whatever makes room for a newer frame does so at once.
+            Err(error) => {
+                let error = self.shared.settle_without(self.number, error);
+                if let Some(awaited) = self.awaited.take() {
+                    awaited.tell(Err(error));
+                }
+                self.shared.wake();
+            }
         }
     }
 }

@@ -8,22 +8,21 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use vigia_core::admission::DropReason;
-use vigia_core::backend::InferError;
 use vigia_core::result::FrameResult;
 use vigia_core::source::SourceError;
 use vigia_core::stream::StreamState;
 
 use super::intake::{Awaited, StreamSink};
-use super::{Feed, OpenSource, Outcome, Shared};
+use super::{Feed, OpenSource, Shared};
 use crate::worker::StopFlag;
 
 /// What the stream's thread is told.
 pub(super) enum Event {
-    /// What became of the frame of this number, and who waits for it.
-    Settled(u64, Outcome, Option<Awaited>),
+    /// The frame of this number has a result, and this one waits for it.
+    Result(u64, Arc<FrameResult>, Option<Awaited>),
     /// The source is over.
     Ended(Result<(), SourceError>),
-    /// Look at the stop flag, and at the time.
+    /// Look at the stop flag, at the time, and whether the way is free for results that came early.
     Wake,
 }
 
@@ -45,10 +44,8 @@ pub(super) struct Loop {
     feed: Feed,
     publish: Box<dyn FnMut(Arc<FrameResult>) + Send>,
     inbox: Receiver<Event>,
-    /// Number of the frame whose outcome is next in order.
-    next: u64,
-    /// Outcomes that came before their turn.
-    early: BTreeMap<u64, (Outcome, Option<Awaited>)>,
+    /// Results that came before their turn.
+    early: BTreeMap<u64, (Arc<FrameResult>, Option<Awaited>)>,
 }
 
 impl Loop {
@@ -58,7 +55,7 @@ impl Loop {
         publish: Box<dyn FnMut(Arc<FrameResult>) + Send>,
         inbox: Receiver<Event>,
     ) -> Self {
-        Self { shared, feed, publish, inbox, next: 0, early: BTreeMap::new() }
+        Self { shared, feed, publish, inbox, early: BTreeMap::new() }
     }
 
     pub(super) fn supervise(mut self, stop: &StopFlag, gone: Box<dyn FnOnce() + Send>) {
@@ -70,7 +67,7 @@ impl Loop {
             let error = "the stream's worker failed in a way it should not";
             self.shared.set_state(StreamState::Failed, Some("panicked"), Some(error));
         }
-        let Self { shared, feed, publish, inbox, next: _, early } = self;
+        let Self { shared, feed, publish, inbox, early } = self;
         // Whoever listens to the results, or waits for one, learns of the end now, not when the stream leaves the dictionary.
         drop((publish, feed));
         shared.pipeline.detector().forget(&shared.stream);
@@ -231,7 +228,7 @@ impl Loop {
     fn settle_rest(&mut self) {
         loop {
             let status = self.shared.status.lock();
-            let (open, discarded) = (self.next < status.submitted, status.discarded);
+            let (open, discarded) = (!status.open.is_empty(), status.discarded);
             drop(status);
             if !open {
                 break;
@@ -248,62 +245,36 @@ impl Loop {
         self.shared.give_up(DropReason::Shutdown);
     }
 
+    /// Takes in what it was told. Whoever called looks at the stop flag and the time next.
     fn handle(&mut self, event: Event) {
-        let Event::Settled(number, outcome, awaited) = event else {
-            // Whoever called looks at the stop flag and the time next.
-            self.shared.woken.store(false, Ordering::Release);
-            return;
-        };
-        self.early.insert(number, (outcome, awaited));
-        while let Some((outcome, awaited)) = self.early.remove(&self.next) {
-            self.next += 1;
-            self.settle(&outcome);
+        match event {
+            Event::Result(number, result, awaited) => drop(self.early.insert(number, (result, awaited))),
+            Event::Wake => self.shared.woken.store(false, Ordering::Release),
+            Event::Ended(_) => {}
+        }
+        while let Some(first) = self.early.first_entry() {
+            let mut status = self.shared.status.lock();
+            if status.open.first() != Some(first.key()) {
+                // One before it is still under way.
+                break;
+            }
+            let (result, awaited) = first.remove();
+            let total = result.timing.total;
+            status.open.pop_first();
+            status.inferred += 1;
+            status.rate_inferred.add(Instant::now());
+            status.latency.add(total);
+            drop(status);
+            self.shared.metrics.inferred.inc();
+            self.shared.metrics.latency.observe(total.as_secs_f64());
             let publish = &mut self.publish;
-            let published = match &outcome {
-                Ok(result) => catch_unwind(AssertUnwindSafe(|| publish(result.clone()))),
-                Err(_) => Ok(()),
-            };
+            let published = catch_unwind(AssertUnwindSafe(|| publish(result.clone())));
             if let Some(awaited) = awaited {
-                awaited.tell(outcome);
+                awaited.tell(Ok(result));
             }
             if let Err(panic) = published {
                 resume_unwind(panic);
             }
-        }
-    }
-
-    /// Counts what became of a frame.
-    fn settle(&self, outcome: &Outcome) {
-        let mut status = self.shared.status.lock();
-        let (reason, error) = match outcome {
-            Ok(result) => {
-                status.pending -= 1;
-                status.inferred += 1;
-                status.rate_inferred.add(Instant::now());
-                status.latency.add(result.timing.total);
-                drop(status);
-                self.shared.metrics.inferred.inc();
-                self.shared.metrics.latency.observe(result.timing.total.as_secs_f64());
-                return;
-            }
-            Err(InferError::Dropped(reason)) => (*reason, None),
-            Err(InferError::QueueFull { .. }) => (DropReason::Overload, None),
-            Err(InferError::Shutdown { .. }) => (DropReason::Shutdown, None),
-            Err(
-                error @ (InferError::EmptyCrop
-                | InferError::Unusable { .. }
-                | InferError::Failed { .. }
-                | InferError::Panicked { .. }),
-            ) => (DropReason::Failed, Some(error.to_string())),
-        };
-        self.shared.drop_one(&mut status, reason);
-        let news = error.is_some() && status.last_error != error;
-        if news {
-            status.last_error.clone_from(&error);
-        }
-        drop(status);
-        if news {
-            tracing::warn!(stream = %self.shared.stream.id, error, "a frame has no result");
         }
     }
 }

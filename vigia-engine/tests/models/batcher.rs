@@ -1,22 +1,16 @@
-//! Batches, refusals, panics and the end of a model's threads.
+//! How requests meet in batches.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use std::time::Instant;
-
-use vigia_core::admission::{CacheMode, CachePolicy, DropReason};
 use vigia_core::backend::{InferError, Output};
-use vigia_core::batching::Live;
 use vigia_core::detection::Thresholds;
 use vigia_engine::batcher::{Batcher, Completed, Picture, Reply};
-use vigia_testkit::live::NEVER;
 use vigia_testkit::{Gate, Script, batcher, boxes_by_frame, frame};
 
 pub(crate) const THRESHOLDS: Thresholds = Thresholds { confidence: 0.5, iou: 0.5 };
 
-fn start(max_batch: usize, queue: usize, instances: usize, script: Script) -> Batcher {
+pub(crate) fn start(max_batch: usize, queue: usize, instances: usize, script: Script) -> Batcher {
     batcher("scripted", max_batch, queue, instances, script)
 }
 
@@ -25,17 +19,9 @@ pub(crate) fn reply() -> (Reply, Receiver<Completed>) {
     (Box::new(move |completed| sender.send(completed).expect("the test waits")), receiver)
 }
 
-fn submit(batcher: &Batcher, stream: &str, frame_id: u64) -> Receiver<Completed> {
+pub(crate) fn submit(batcher: &Batcher, stream: &str, frame_id: u64) -> Receiver<Completed> {
     let (reply, receiver) = reply();
     batcher.submit(Picture::Frame(frame(stream, frame_id)), THRESHOLDS, reply);
-    receiver
-}
-
-/// A frame of a stream of which `frames` may wait.
-fn submit_live(batcher: &Batcher, stream: &str, frame_id: u64, mode: CacheMode, frames: usize) -> Receiver<Completed> {
-    let (reply, receiver) = reply();
-    let live = Live { cache: CachePolicy { mode, frames }, offered: Instant::now(), latency: NEVER };
-    batcher.submit_live(Picture::Frame(frame(stream, frame_id)), THRESHOLDS, live, Box::new(()), reply);
     receiver
 }
 
@@ -78,42 +64,6 @@ fn a_full_queue_refuses_at_once() {
 }
 
 #[test]
-fn a_panic_is_answered_and_the_next_request_finds_a_new_instance() {
-    let runs = Arc::new(AtomicUsize::new(0));
-    let counted = runs.clone();
-    let good = boxes_by_frame();
-    let script: Script = Arc::new(move |batch| {
-        if counted.fetch_add(1, Ordering::Relaxed) == 0 {
-            std::panic::resume_unwind(Box::new("on purpose"));
-        }
-        good(batch)
-    });
-    let batcher = start(4, 8, 1, script);
-    let lost = submit(&batcher, "a", 1).recv().expect("answered");
-    assert_eq!(lost.answer.output, Err(InferError::Panicked { model: "scripted".to_owned() }));
-    let next = submit(&batcher, "a", 2).recv().expect("answered");
-    assert!((left_edge(&next) - 2.0).abs() < 1e-6);
-    let figures = batcher.figures();
-    assert_eq!((figures.answered, figures.failed, figures.restarts, figures.batches), (1, 1, 1, 2));
-}
-
-#[test]
-fn a_newer_frame_takes_the_place_of_its_streams_oldest() {
-    let (script, gate) = Gate::before(boxes_by_frame());
-    let batcher = start(1, 8, 1, script);
-    let newest = |stream, frame_id| submit_live(&batcher, stream, frame_id, CacheMode::Latest, 1);
-    let running = newest("a", 1);
-    gate.wait_for_batch();
-    let [old, new, other] = [newest("a", 2), newest("a", 3), newest("b", 7)];
-    assert_eq!(old.recv().expect("answered at once").answer.output, Err(InferError::Dropped(DropReason::Superseded)));
-    assert_eq!(batcher.figures().waiting, 2);
-    (0..3).for_each(|_| gate.open());
-    for (answer, left) in [(running, 1.0), (new, 3.0), (other, 7.0)] {
-        assert!((left_edge(&answer.recv().expect("answered")) - left).abs() < 1e-6);
-    }
-}
-
-#[test]
 fn a_failed_batch_fails_its_own_requests_only() {
     let good = boxes_by_frame();
     let script: Script = Arc::new(move |batch| {
@@ -133,19 +83,6 @@ fn too_few_answers_fail_the_batch_instead_of_shifting_it() {
     let batcher = start(4, 8, 1, Arc::new(|_batch| Ok(Vec::new())));
     let answer = submit(&batcher, "a", 1).recv().expect("answered");
     assert!(answer.answer.output.expect_err("failed").to_string().contains("0 answers to 1 requests"));
-}
-
-#[test]
-fn closing_answers_what_waits() {
-    let (script, gate) = Gate::before(boxes_by_frame());
-    let batcher = start(2, 64, 1, script);
-    let all: Vec<_> = (0..9).map(|n| submit(&batcher, "a", n)).collect();
-    gate.wait_for_batch();
-    drop(gate);
-    drop(batcher);
-    for answer in all {
-        assert!(answer.recv().expect("answered").answer.output.is_ok());
-    }
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn picture(frame_id: u64) -> Frame {
     Arc::unwrap_or_clone(frame("posted", frame_id))
 }
 
-fn error(completed: Receiver<Completed>) -> InferError {
+fn error(completed: &Receiver<Completed>) -> InferError {
     completed.recv().expect("answered").answer.output.expect_err("no result")
 }
 
@@ -79,7 +79,7 @@ fn what_cannot_be_decoded_says_so_and_harms_nobody() {
     let desk = Desk::new(4, 2, boxes_by_frame());
     let bad = InferError::Unusable { code: "none", reason: "not a picture".to_owned() };
     let says = bad.clone();
-    assert_eq!(error(desk.post_as(move || Err(says))), bad);
+    assert_eq!(error(&desk.post_as(move || Err(says))), bad);
     assert!(desk.post(1).recv().expect("answered").answer.output.is_ok());
     let figures = desk.batcher.figures();
     assert_eq!((figures.answered, figures.failed, figures.batches), (1, 1, 1));
@@ -89,7 +89,7 @@ fn what_cannot_be_decoded_says_so_and_harms_nobody() {
 fn a_decoder_that_panics_is_answered_and_harms_nobody() {
     let desk = Desk::new(4, 2, boxes_by_frame());
     let lost = desk.post_as(|| std::panic::resume_unwind(Box::new("on purpose")));
-    assert_eq!(error(lost), InferError::Panicked { model: "scripted".to_owned() });
+    assert_eq!(error(&lost), InferError::Panicked { model: "scripted".to_owned() });
     assert!(desk.post(1).recv().expect("answered").answer.output.is_ok());
     assert_eq!(desk.batcher.figures().restarts, 0);
 }
@@ -106,7 +106,7 @@ fn a_pool_without_room_is_answered_and_harms_nobody() {
     });
     entered.recv().expect("the only thread is busy");
     let waits = desk.post(0);
-    assert_eq!(error(desk.post(1)), InferError::QueueFull { model: "scripted".to_owned(), waiting: 0 });
+    assert_eq!(error(&desk.post(1)), InferError::QueueFull { model: "scripted".to_owned(), waiting: 0 });
     open.send(()).expect("the thread waits");
     assert!(waits.recv().expect("answered").answer.output.is_ok());
     assert!(desk.post(2).recv().expect("answered").answer.output.is_ok());
@@ -122,7 +122,7 @@ fn pictures_wait_encoded_until_their_turn_and_too_many_are_refused() {
     under_way.extend((1..=4).map(|n| desk.post(n)));
     desk.wait_for_decoded(3);
     assert_eq!(desk.batcher.figures().waiting, 4);
-    assert_eq!(error(desk.post(99)), InferError::QueueFull { model: "scripted".to_owned(), waiting: 2 });
+    assert_eq!(error(&desk.post(99)), InferError::QueueFull { model: "scripted".to_owned(), waiting: 2 });
     // The next one is decoded only when one that is ready runs.
     for (n, answered) in under_way.drain(..).enumerate() {
         assert_eq!(desk.decoded.load(Ordering::Relaxed), (n + 3).min(5), "before {n} is answered");

@@ -2,6 +2,9 @@
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
 mod batcher;
+mod closing;
 mod encoded;
+mod live;
 mod offline;
+mod panics;
 mod pipeline;

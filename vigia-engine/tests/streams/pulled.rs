@@ -8,10 +8,10 @@ use vigia_core::backend::InferError;
 use vigia_core::source::SourceError;
 use vigia_core::stream::StreamState;
 use vigia_engine::stream::{Feed, StreamOptions};
-use vigia_testkit::live::stream_options;
+use vigia_testkit::live::{NEVER, stream_options};
 use vigia_testkit::{Gate, PushedSource, Script, boxes_by_frame};
 
-use crate::support::{Told, dropped, push, start, wait_for};
+use crate::support::{Told as _, door, dropped, push, start, wait_for};
 
 #[test]
 fn the_newest_frame_wins_and_every_frame_is_counted() {
@@ -32,6 +32,22 @@ fn the_newest_frame_wins_and_every_frame_is_counted() {
     assert_eq!((status.state, status.received, status.inferred), (StreamState::Online, 5, 2));
     assert_eq!(dropped(&status, DropReason::Superseded), 3);
     assert!(status.latency.is_some() && status.size.is_some());
+}
+
+#[test]
+fn however_many_frames_come_while_the_model_is_busy_the_newest_is_next() {
+    let (script, gate) = Gate::before(boxes_by_frame());
+    let (open, sinks) = PushedSource::opener();
+    let (stream, heard) = start(script, stream_options(), Feed::Pulled(open));
+    let mut sink = sinks.recv().expect("opened");
+    push(&mut sink);
+    gate.wait_for_batch();
+    (0..1000).for_each(|_| push(&mut sink));
+    // What made room is counted at once, not when the first one is done.
+    let status = stream.status();
+    assert_eq!((status.pending, dropped(&status, DropReason::Superseded)), (2, 999));
+    drop(gate);
+    assert_eq!([heard.result(), heard.result()], [0, 1000]);
 }
 
 #[test]
@@ -150,42 +166,6 @@ fn a_frame_that_fails_is_counted_and_the_stream_goes_on() {
 }
 
 #[test]
-fn stopping_waits_for_what_is_under_way() {
-    let (script, gate) = Gate::before(boxes_by_frame());
-    let (open, sinks) = PushedSource::opener();
-    let (stream, heard) = start(script, stream_options(), Feed::Pulled(open));
-    let mut sink = sinks.recv().expect("opened");
-    push(&mut sink);
-    gate.wait_for_batch();
-    push(&mut sink);
-    stream.stop();
-    gate.open();
-    gate.open();
-    drop(stream);
-    let ids: Vec<u64> = heard.results.try_iter().map(|r| r.frame.frame_id).collect();
-    assert_eq!(ids, [0, 1]);
-}
-
-#[test]
-fn stopping_often_is_stopping_once() {
-    let (script, gate) = Gate::before(boxes_by_frame());
-    let (open, sinks) = PushedSource::opener();
-    let (stream, heard) = start(script, stream_options(), Feed::Pulled(open));
-    let mut sink = sinks.recv().expect("opened");
-    push(&mut sink);
-    gate.wait_for_batch();
-    push(&mut sink);
-    // More than the stream has room for events.
-    (0..100).for_each(|_| stream.stop());
-    gate.open();
-    gate.open();
-    let status = wait_for(&stream, |s| s.state == StreamState::Ended);
-    assert_eq!((status.inferred, status.pending), (2, 0));
-    drop(stream);
-    assert_eq!(heard.results.try_iter().count(), 2);
-}
-
-#[test]
 fn a_camera_that_worked_is_tried_again_whatever_it_says() {
     let (open, sinks) = PushedSource::opener();
     let (stream, heard) = start(boxes_by_frame(), stream_options(), Feed::Pulled(open));
@@ -204,4 +184,61 @@ fn a_camera_that_worked_is_tried_again_whatever_it_says() {
     }
     sinks.recv().expect("opened again");
     wait_for(&stream, |s| s.inferred == 3 && s.pending == 0);
+}
+
+#[test]
+fn a_source_that_stalls_is_tried_again_and_each_change_is_told_in_order() {
+    let (open, sinks) = PushedSource::opener();
+    let (_stream, heard) = start(boxes_by_frame(), stream_options(), Feed::Pulled(open));
+    let mut first = sinks.recv().expect("opened");
+    push(&mut first);
+    first.end(Err(SourceError::Stalled("no frame for 5 s".to_owned())));
+    push(&mut sinks.recv().expect("opened again"));
+    let told = [(); 6].map(|()| heard.changes.recv().expect("a change"));
+    let expected = [
+        (StreamState::Connecting, None),
+        (StreamState::Online, None),
+        (StreamState::Stalled, Some("stalled")),
+        (StreamState::Retrying, Some("stalled")),
+        (StreamState::Connecting, None),
+        (StreamState::Online, None),
+    ];
+    for (change, (state, reason)) in told.iter().zip(expected) {
+        assert_eq!((change.state, change.reason, &change.stream), (state, reason, &door()));
+        assert_eq!(change.error.as_deref(), reason.map(|_| "no frame for 5 s"));
+    }
+    assert!(told.iter().map(|change| change.since).is_sorted());
+    assert_eq!(told.map(|change| change.attempts), [0, 0, 0, 0, 1, 0]);
+}
+
+#[test]
+fn a_source_that_knows_no_password_is_asked_again_after_the_long_pause_only() {
+    let (count, counted) = sync_channel(8);
+    let open = move || {
+        count.try_send(()).expect("room");
+        Err(SourceError::Unauthorized("wrong password".to_owned()))
+    };
+    let options = StreamOptions { unauthorized_pause: NEVER, ..stream_options() };
+    let (stream, heard) = start(boxes_by_frame(), options, Feed::Pulled(Box::new(open)));
+    assert_eq!(heard.until(StreamState::Retrying), [StreamState::Connecting]);
+    let status = stream.status();
+    assert_eq!((status.reason, status.attempts), (Some("unauthorized"), 1));
+    // A stop does not wait for the pause.
+    drop(stream);
+    assert_eq!(counted.iter().count(), 1);
+}
+
+#[test]
+fn attempts_count_up_until_a_frame_comes() {
+    let (open, sinks) = PushedSource::opener();
+    let (_stream, heard) = start(boxes_by_frame(), stream_options(), Feed::Pulled(open));
+    for _ in 0..3 {
+        sinks.recv().expect("opened again").end(Err(SourceError::Unreachable("nobody answers".to_owned())));
+    }
+    let mut sink = sinks.recv().expect("opened again");
+    push(&mut sink);
+    let changes = heard.changes.iter().filter(|change| change.state != StreamState::Connecting);
+    let attempts: Vec<_> = changes.take(4).map(|change| (change.state, change.attempts)).collect();
+    let retrying = |attempts| (StreamState::Retrying, attempts);
+    assert_eq!(attempts, [retrying(1), retrying(2), retrying(3), (StreamState::Online, 0)]);
 }

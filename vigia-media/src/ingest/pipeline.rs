@@ -143,7 +143,8 @@ fn decode(
     add(pipeline, &[&decoder])
 }
 
-/// Links the first video stream to the pipeline's end.
+/// Links the first video stream to the pipeline's end, and the next one when the first is over: a stream whose codec
+/// changes is another one to the demuxer.
 fn attach(
     pipeline: &gst::Pipeline,
     decoder: &gst::Element,
@@ -153,6 +154,9 @@ fn attach(
 ) -> Result<(), SourceError> {
     let Some(caps) = pad.current_caps().or_else(|| Some(pad.query_caps(None))) else { return Ok(()) };
     let is_video = caps.structure(0).is_some_and(|s| s.name() == "video/x-raw");
+    if is_video {
+        remove_idle_download(pipeline, convert)?;
+    }
     let entry = convert.static_pad("sink").filter(|entry| is_video && !entry.is_linked());
     let Some(mut entry) = entry else { return Ok(()) };
     let download =
@@ -164,7 +168,9 @@ fn attach(
         download.sync_state_with_parent().map_err(|e| SourceError::Library(e.to_string()))?;
         entry = download.static_pad("sink").unwrap_or(entry);
     }
+    let is_linked = convert.static_pad("src").is_some_and(|pad| pad.is_linked());
     match orientation(decoder) {
+        _ if is_linked => {}
         Some(direction) => {
             let flip = elements::make("videoflip")?;
             flip.set_property_from_str("video-direction", direction);
@@ -175,6 +181,17 @@ fn attach(
         None => link(&[convert, sink])?,
     }
     pad.link(&entry).map_err(|e| SourceError::Undecodable(format!("pictures of the format {caps}: {e}")))?;
+    Ok(())
+}
+
+/// Takes out what copied pictures from a decoder that is gone.
+fn remove_idle_download(pipeline: &gst::Pipeline, convert: &gst::Element) -> Result<(), SourceError> {
+    let before = convert.static_pad("sink").and_then(|pad| pad.peer()).and_then(|pad| pad.parent_element());
+    let idle = before.filter(|element| element.static_pad("sink").is_some_and(|pad| !pad.is_linked()));
+    let Some(download) = idle else { return Ok(()) };
+    let library = |e: glib::BoolError| SourceError::Library(e.to_string());
+    pipeline.remove(&download).map_err(library)?;
+    download.set_state(gst::State::Null).map_err(|e| SourceError::Library(e.to_string()))?;
     Ok(())
 }
 

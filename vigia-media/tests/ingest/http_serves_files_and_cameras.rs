@@ -11,7 +11,7 @@ use vigia_media::IngestOptions;
 use crate::support::{LONG, Told, clip, failure, launch, read, start};
 
 /// Serves one answer per connection, made by `answer` from the request, on a free port.
-fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + 'static) -> u16 {
+pub(crate) fn serve(answer: impl Fn(&str, &mut TcpStream) + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     std::thread::spawn(move || {

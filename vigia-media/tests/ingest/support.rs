@@ -1,6 +1,7 @@
 //! Sources read to their end, and clips to read.
 
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -116,6 +117,26 @@ pub(crate) fn clip(folder: &Path, name: &str, frames: u32, caps: &str) -> PathBu
         path.display()
     ));
     path
+}
+
+/// ffmpeg with these arguments; absent, and said so, where it is not installed.
+pub(crate) fn ffmpeg_runs(arguments: &str) -> Option<Child> {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]).args(arguments.split_whitespace());
+    match command.stdin(Stdio::null()).stdout(Stdio::null()).spawn() {
+        Ok(child) => Some(child),
+        Err(error) => {
+            eprintln!("skipped: ffmpeg: {error}");
+            None
+        }
+    }
+}
+
+/// The same to its end.
+pub(crate) fn ffmpeg(arguments: &str) -> Option<()> {
+    let status = ffmpeg_runs(arguments)?.wait().expect("an exit");
+    assert!(status.success(), "ffmpeg {arguments}");
+    Some(())
 }
 
 pub(crate) fn text(path: &Path) -> &str {

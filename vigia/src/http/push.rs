@@ -163,6 +163,10 @@ fn begin(shared: &Shared) -> Result<UnderWay, ApiError> {
     shared.app.drain.begin().ok_or_else(ending)
 }
 
+fn over(id: &str) -> ApiError {
+    ApiError::new(Code::StreamEnded, format!("stream \"{id}\" takes no more frames: add it again"))
+}
+
 fn ending() -> ApiError {
     ApiError::new(Code::ShuttingDown, "the server is shutting down and takes no new frames: ask another one")
 }
@@ -192,10 +196,7 @@ fn push(
     stream.push(picture, waiter).map(drop).map_err(|refused| match refused {
         // Streams end with the server, and that begins first.
         Refused::Ended if shared.app.drain.is_ending() => ending(),
-        Refused::Ended => {
-            let detail = format!("stream \"{}\" takes no more frames: add it again", stream.id());
-            ApiError::new(Code::StreamEnded, detail)
-        }
+        Refused::Ended => over(stream.id()),
         Refused::NotAbove { last } => {
             let detail = format!("frame_id: {frame_id} is not above the last one, {last}: ids grow from frame to frame");
             ApiError::new(Code::FrameIdNotAbove, detail)
@@ -232,7 +233,7 @@ fn waits(query: &str) -> Result<bool, ApiError> {
         (status = 101, description = "The WebSocket is open"),
         (status = 400, description = "Not a WebSocket's handshake", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "Unknown stream", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The frames of this stream are not pushed", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The stream has ended, or its frames are not pushed", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Shutting down", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -244,6 +245,9 @@ pub(super) async fn socket(
 ) -> Result<Response, ApiError> {
     let stream = pushed(&shared, &id)?;
     not_ending(&shared)?;
+    if stream.is_over() {
+        return Err(over(&id));
+    }
     let upgrade = upgrade.map_err(|why| sockets::no_handshake(&why))?;
     let most = usize::try_from(shared.app.limits.body).unwrap_or(usize::MAX).saturating_add(HEAD);
     let upgrade = upgrade.max_message_size(most).max_frame_size(most);

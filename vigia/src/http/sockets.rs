@@ -11,7 +11,7 @@ use axum::response::Response;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream, SelectAll};
 use tokio::time::timeout;
-use vigia_engine::hub::Delivery;
+use vigia_engine::hub::{Delivery, Subscription};
 
 use super::Shared;
 use super::listener::Slot;
@@ -83,9 +83,10 @@ pub(super) async fn results(
     }
     not_ending(&shared)?;
     let upgrade = upgrade.map_err(|why| no_handshake(&why))?;
+    // Before the answer: what is published once a reader has that is for it.
+    let follower = Follower::new(shared, wanted);
     Ok(upgrade.max_message_size(1024).on_upgrade(move |socket| async move {
-        let (followed, results) = (BTreeMap::new(), SelectAll::new());
-        Follower { shared, wanted, followed, results, since: None }.serve(socket).await;
+        follower.serve(socket).await;
         drop(slot);
     }))
 }
@@ -110,24 +111,30 @@ struct Follower {
     /// The generations that are followed.
     followed: BTreeMap<String, u64>,
     results: SelectAll<BoxStream<'static, String>>,
+    changes: Subscription<Bytes>,
     /// The result after which a stream is followed: none of those that were there before the socket was, all of those that
     /// came later.
     since: Option<u64>,
 }
 
 impl Follower {
-    async fn serve(mut self, mut socket: WebSocket) {
+    fn new(shared: Shared, wanted: Option<BTreeSet<String>>) -> Self {
         // First the changes, then the streams: one that comes in between is in one of them at least.
-        let mut changes = self.shared.app.streams.changes(None);
-        self.follow_new();
-        self.since = Some(0);
+        let changes = shared.app.streams.changes(None);
+        let (followed, results) = (BTreeMap::new(), SelectAll::new());
+        let mut follower = Self { shared, wanted, followed, results, changes, since: None };
+        follower.follow_new();
+        Self { since: Some(0), ..follower }
+    }
+
+    async fn serve(mut self, mut socket: WebSocket) {
         let drain = self.shared.app.drain.clone();
         let mut ending = std::pin::pin!(drain.ending());
         let mut ping = tokio::time::interval(PING);
         loop {
             let sent = tokio::select! {
                 Some(text) = self.results.next() => socket.send(Message::text(text)).await,
-                change = changes.next() => {
+                change = self.changes.next() => {
                     if change.is_some() {
                         self.follow_new();
                     }
@@ -165,7 +172,7 @@ impl Follower {
 /// A stream's results as texts, from now on or after the one of this number, to its end.
 fn texts(outputs: &Outputs, since: Option<u64>) -> BoxStream<'static, String> {
     let id = outputs.id().to_owned();
-    let next = |(mut subscription, id): (vigia_engine::hub::Subscription<Bytes>, String)| async move {
+    let next = |(mut subscription, id): (Subscription<Bytes>, String)| async move {
         let text = match subscription.next().await? {
             Delivery::Item(_, json) => String::from_utf8_lossy(&json).into_owned(),
             Delivery::Missed(missed) => serde_json::json!({"stream": id, "missed": missed}).to_string(),

@@ -70,6 +70,15 @@ impl Client {
         self.send("POST", path, &[("content-type", kind)], body)
     }
 
+    pub(crate) fn put(&self, path: &str, picture: &[u8]) -> Answer {
+        self.send("PUT", path, &[("content-type", "image/jpeg")], picture)
+    }
+
+    pub(crate) fn patch(&self, stream: &str, patch: &Value) -> Answer {
+        let kind = [("content-type", "application/merge-patch+json")];
+        self.send("PATCH", &format!("/v1/streams/{stream}"), &kind, patch.to_string().as_bytes())
+    }
+
     /// A JSON body.
     pub(crate) fn post_json(&self, path: &str, body: &Value) -> Answer {
         self.post(path, "application/json", body.to_string().as_bytes())

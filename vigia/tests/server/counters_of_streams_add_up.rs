@@ -4,23 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use vigia::config::StreamConfig;
 use vigia_core::admission::DropReason;
 use vigia_core::backend::InferError;
 use vigia_testkit::{Gate, Script, finds};
 
-use crate::support::{Setup, camera, one_box, opened, push, wait_until};
-
-/// `received = inferred + pending + Σ dropped`; the counters.
-fn assert_adds_up(stream: &Value) -> Value {
-    let frames = &stream["frames"];
-    let number = |v: &Value| v.as_u64().expect("a number");
-    let dropped: u64 = frames["dropped"].as_object().expect("by reason").values().map(number).sum();
-    let sum = number(&frames["inferred"]) + number(&frames["pending"]) + dropped;
-    assert_eq!(number(&frames["received"]), sum, "{stream}");
-    frames.clone()
-}
+use crate::pictures::good_jpeg;
+use crate::support::{Setup, assert_adds_up, camera, one_box, opened, push, pushed_body, wait_until};
 
 #[test]
 fn a_stream_tells_how_it_is_doing() {
@@ -66,10 +57,12 @@ fn under_load_at_every_moment() {
         });
         let client = server.client();
         while pushing.load(Ordering::Relaxed) {
-            assert_adds_up(&client.get("/v1/streams/door").json());
+            server.frames("door");
         }
         wait_until("nothing is pending", || client.get("/v1/streams/door").json()["frames"]["pending"] == 0);
-        let frames = assert_adds_up(&client.get("/v1/streams").json()["streams"][0]);
+        let stream = client.get("/v1/streams").json()["streams"][0].clone();
+        assert_adds_up(&stream);
+        let frames = &stream["frames"];
         assert_eq!(frames["received"], 2000, "{frames}");
     });
 }
@@ -92,16 +85,17 @@ fn each_reason_has_its_name() {
     let gate = gate;
     let mut sink = opened(&sinks);
     let client = server.client();
-    let frames = || assert_adds_up(&client.get("/v1/streams/door").json());
-    // One at the gate, one skipped, one that waits, one skipped, one that takes the waiting one's place: which is told
-    // in the order of the frames.
+    let frames = || server.frames("door");
+    // One at the gate, one skipped, one that waits, one skipped, one that takes the waiting one's place.
     push(&mut sink);
     gate.wait_for_batch();
     (0..4).for_each(|_| push(&mut sink));
-    assert_eq!(frames(), json!({"received": 5, "inferred": 0, "pending": 3, "dropped": {"skipped": 2}}));
+    wait_until("one is superseded", || frames()["dropped"]["superseded"] == 1);
+    let expected = json!({"received": 5, "inferred": 0, "pending": 2, "dropped": {"skipped": 2, "superseded": 1}});
+    assert_eq!(frames(), expected);
     gate.open();
     gate.wait_for_batch();
-    wait_until("one is superseded", || frames()["dropped"]["superseded"] == 1);
+    wait_until("the first one has its result", || frames()["inferred"] == 1);
     let expected = json!({"received": 5, "inferred": 1, "pending": 1, "dropped": {"skipped": 2, "superseded": 1}});
     assert_eq!(frames(), expected);
     fails.store(true, Ordering::Relaxed);
@@ -121,4 +115,63 @@ fn each_reason_has_its_name() {
     has("vigia_stream_frames_inferred_total{stream=\"door\"} 1\n");
     has("# UNIT vigia_stream_latency_seconds seconds\n");
     has("vigia_stream_latency_seconds_count{stream=\"door\"} 1\n");
+}
+
+/// A source, a client that waits, one that does not, a socket, and posts, all at once.
+#[test]
+fn under_everything_at_once() {
+    const EACH: u64 = 150;
+    let mut setup = Setup::new(finds(one_box()));
+    let sinks = setup.stream("camera", camera("camera"));
+    let server = setup.start();
+    let ids = ["put", "socket", "thinned", "waited"];
+    for id in ids {
+        server.add(&pushed_body(id));
+    }
+    server.change("thinned", &json!({"every": 3}));
+    let mut sink = opened(&sinks);
+    thread::scope(|scope| {
+        let server = &server;
+        let mut working = Vec::new();
+        let mut work = |work: Box<dyn FnOnce() + Send>| working.push(scope.spawn(work));
+        let put = |id: &'static str, query: &'static str, allowed: &'static [u16]| {
+            Box::new(move || {
+                for frame in 1..=EACH {
+                    let answer = server.put(id, frame, query);
+                    assert!(allowed.contains(&answer.status), "{}", answer.text());
+                }
+            })
+        };
+        work(Box::new(move || (0..10 * EACH).for_each(|_| push(&mut sink))));
+        work(put("put", "", &[202]));
+        work(put("waited", "?wait=result", &[200, 503]));
+        work(put("thinned", "", &[202]));
+        work(Box::new(|| {
+            let mut socket = server.socket("/v1/streams/socket/frames");
+            // A few more are always on their way than are answered.
+            (1..=10).for_each(|frame| socket.push(frame, &good_jpeg()));
+            for frame in 1..=EACH {
+                assert_eq!(socket.json()["frame_id"], frame);
+                if frame + 10 <= EACH {
+                    socket.push(frame + 10, &good_jpeg());
+                }
+            }
+        }));
+        work(Box::new(|| (0..EACH).for_each(|_| server.assert_unharmed())));
+        while !working.iter().all(thread::ScopedJoinHandle::is_finished) {
+            let list = server.client().get("/v1/streams").json();
+            list["streams"].as_array().expect("streams").iter().for_each(assert_adds_up);
+        }
+    });
+    let pending = |id: &str| server.frames(id)["pending"] != 0;
+    wait_until("nothing is pending", || !ids.iter().any(|id| pending(id)) && !pending("camera"));
+    assert_eq!(server.frames("camera")["received"], 10 * EACH);
+    assert_eq!(server.frames("thinned")["dropped"]["skipped"], 2 * EACH / 3);
+    let metrics = server.client().get("/metrics").text();
+    for id in ids {
+        let frames = server.frames(id);
+        assert_eq!(frames["received"], EACH, "{id}");
+        let inferred = format!("vigia_stream_frames_inferred_total{{stream=\"{id}\"}} {}\n", frames["inferred"]);
+        assert!(metrics.contains(&inferred), "{inferred} is not in:\n{metrics}");
+    }
 }

@@ -12,10 +12,11 @@ use vigia_testkit::{Script, finds, spec};
 
 use crate::client::{Answer, Raw};
 use crate::pictures::{MULTIPART, good, good_jpeg, multipart};
-use crate::support::{Server, Setup, assert_golden, camera, one_box};
+use crate::support::{Server, Setup, assert_golden, camera, one_box, pushed_body, wait_until, with};
 
 /// Codes that are shown elsewhere, as their details hold numbers of the moment, or that only a mistake of ours brings.
-const NOT_HERE: [Code; 4] = [Code::QueueFull, Code::Overloaded, Code::UrlFailed, Code::Internal];
+const NOT_HERE: [Code; 5] =
+    [Code::QueueFull, Code::Overloaded, Code::UrlFailed, Code::InvalidConfig, Code::Internal];
 
 fn server() -> Server {
     let panics: Script = Arc::new(|_batch| unreachable!("as the script says"));
@@ -26,8 +27,8 @@ fn server() -> Server {
         .model(&spec("fails", 1), fails)
         .second_stage("points");
     setup.config.limits.body = 100_000;
-    setup.config.limits.body_timeout = Duration::from_millis(300);
-    let _sinks = setup.stream("door", camera("door"));
+    setup.config.limits.streams = 3;
+    setup.stream("door", camera("door"));
     setup.start()
 }
 
@@ -37,7 +38,7 @@ fn are_as_they_were() {
     let jpeg = good_jpeg();
     let client = server.client();
     let post = |query: &str, kind: &str, body: &[u8]| client.post(&format!("/v1/predict{query}"), kind, body);
-    let raw = |length: usize, ends: bool| {
+    let raw_to = |server: &Server, length: usize, ends: bool| {
         let mut raw = Raw::connect(server.address);
         let head = format!("POST /predict/ HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\nabc");
         raw.send(head.as_bytes());
@@ -46,6 +47,18 @@ fn are_as_they_were() {
         }
         raw.answer()
     };
+    let raw = |length, ends| raw_to(&server, length, ends);
+    let mut impatient = Setup::new(finds(one_box()));
+    impatient.config.limits.body_timeout = Duration::from_millis(300);
+    let impatient = impatient.start();
+    let add = |body: &Value| client.post_json("/v1/streams", body);
+    let frame = |id: u64, query: &str| server.put("yard", id, query);
+    server.add(&pushed_body("yard"));
+    server.add(&with(pushed_body("over"), json!({"timeout": "100ms"})));
+    wait_until("it has ended", || server.stream("over")["state"] == "ended");
+    assert_eq!(frame(7, "?wait=result").status, 200);
+    server.change("yard", &json!({"every": 2}));
+    assert_eq!(frame(8, "?wait=result").status, 200);
     let mut damaged = good(image::ImageFormat::Png);
     let middle = damaged.len() / 2;
     damaged[middle..middle + 40].fill(0xff);
@@ -58,8 +71,18 @@ fn are_as_they_were() {
         post("?pipeline=x", "image/jpeg", &jpeg),
         client.get("/v1/streams/x"),
         client.get("/v1/streams/door/results/latest"),
+        client.get("/v1/results"),
+        add(&pushed_body("door")),
+        add(&pushed_body("more")),
+        add(&with(pushed_body("more"), json!({"sourec": "push"}))),
+        client.patch("yard", &json!({"source": "missing"})),
+        client.send("POST", "/v1/reload", &[], &[]),
+        server.put("over", 1, ""),
+        server.put("door", 1, ""),
+        frame(8, ""),
+        frame(9, "?wait=result"),
         client.get("/predict/"),
-        raw(1000, false),
+        raw_to(&impatient, 1000, false),
         raw(100_001, false),
         post("", "text/plain", b"x"),
         post("?conf=2", "image/jpeg", &jpeg),

@@ -11,7 +11,11 @@ use vigia_vision::picture::{RgbImage, encode_jpeg};
 pub(crate) const SIZE: (u32, u32) = (160, 120);
 
 fn picture() -> RgbImage {
-    let mut picture = RgbImage::new(Size::new(SIZE.0, SIZE.1));
+    picture_of(Size::new(SIZE.0, SIZE.1))
+}
+
+fn picture_of(size: Size) -> RgbImage {
+    let mut picture = RgbImage::new(size);
     for (i, byte) in picture.bytes_mut().iter_mut().enumerate() {
         *byte = (i / 7 % 251) as u8;
     }
@@ -22,6 +26,11 @@ fn picture() -> RgbImage {
 pub(crate) fn good_jpeg() -> Vec<u8> {
     static MADE: LazyLock<Vec<u8>> = LazyLock::new(|| encode_jpeg(&picture(), 90).expect("encoded"));
     MADE.clone()
+}
+
+/// A good JPEG of another size.
+pub(crate) fn jpeg_of(width: u32, height: u32) -> Vec<u8> {
+    encode_jpeg(&picture_of(Size::new(width, height)), 90).expect("encoded")
 }
 
 /// The same picture in another format.

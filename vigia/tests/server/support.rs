@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+use serde_json::{Value, json};
 use vigia::app::{App, Served, ServedModel, ServedPipeline, StreamSetup};
 use vigia::config::{Config, PipelineConfig, StreamConfig};
 use vigia::server::{Bound, Ended};
@@ -21,7 +23,9 @@ use vigia_engine::pipeline::{Pipeline, Stage};
 use vigia_engine::worker::Worker;
 use vigia_testkit::{Script, batcher_with, corner_landmarks, finds, frame, spec};
 
-use crate::client::Client;
+use crate::client::{Answer, Client};
+use crate::pictures::good_jpeg;
+use crate::socket::Socket;
 use crate::sources::{Sinks, Sources};
 
 /// Longest that anything may take here; only what hangs gets there.
@@ -55,6 +59,27 @@ pub(crate) fn camera(id: &str) -> StreamConfig {
         linger: NEVER,
         ..StreamConfig::at(format!("rtsp://user:secret@{id}"))
     }
+}
+
+/// The body that adds a stream like [`camera`].
+pub(crate) fn camera_body(id: &str) -> Value {
+    body(id, &format!("rtsp://user:secret@{id}"))
+}
+
+/// The body that adds a stream whose frames are pushed; nothing happens to it by the clock, either.
+pub(crate) fn pushed_body(id: &str) -> Value {
+    body(id, "push")
+}
+
+fn body(id: &str, source: &str) -> Value {
+    json!({"id": id, "source": source, "pipeline": PIPELINE, "latency": "1h", "timeout": "1h", "linger": "1h"})
+}
+
+/// With these keys in place of its own.
+pub(crate) fn with(mut body: Value, keys: Value) -> Value {
+    let (Value::Object(all), Value::Object(keys)) = (&mut body, keys) else { unreachable!("objects") };
+    all.extend(keys);
+    body
 }
 
 /// The pipeline of [`Setup::new`].
@@ -146,7 +171,7 @@ impl Setup {
             let _gone = ended_sender.try_send(outcome);
         };
         let worker = Worker::start("server", run).expect("a thread");
-        Server { app, address, sources, ended, _worker: worker }
+        Server { app, address, sources, ended: Mutex::new(ended), _worker: worker }
     }
 }
 
@@ -155,7 +180,7 @@ pub(crate) struct Server {
     pub(crate) app: Arc<App>,
     pub(crate) address: SocketAddr,
     pub(crate) sources: Sources,
-    ended: Receiver<Ended>,
+    ended: Mutex<Receiver<Ended>>,
     _worker: Worker,
 }
 
@@ -169,14 +194,56 @@ impl Server {
         Client::new(self.address)
     }
 
+    /// Adds a stream; as it is then.
+    pub(crate) fn add(&self, body: &Value) -> Value {
+        let answer = self.client().post_json("/v1/streams", body);
+        assert_eq!(answer.status, 201, "{}", answer.text());
+        answer.json()
+    }
+
+    /// Changes a stream; as it is then.
+    pub(crate) fn change(&self, id: &str, patch: &Value) -> Value {
+        let answer = self.client().patch(id, patch);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
+    /// Removes a stream.
+    pub(crate) fn remove(&self, id: &str) {
+        let answer = self.client().send("DELETE", &format!("/v1/streams/{id}"), &[], &[]);
+        assert_eq!((answer.status, answer.text().as_str()), (204, ""));
+    }
+
+    /// A stream as it is now; every frame of it is in exactly one counter.
+    pub(crate) fn stream(&self, id: &str) -> Value {
+        let stream = self.client().get(&format!("/v1/streams/{id}")).json();
+        assert_adds_up(&stream);
+        stream
+    }
+
+    /// The frames of a stream, by what became of them.
+    pub(crate) fn frames(&self, id: &str) -> Value {
+        self.stream(id)["frames"].clone()
+    }
+
+    /// Pushes a frame by itself.
+    pub(crate) fn put(&self, id: &str, frame_id: u64, query: &str) -> Answer {
+        self.client().put(&format!("/v1/streams/{id}/frames/{frame_id}{query}"), &good_jpeg())
+    }
+
+    /// Opens a WebSocket.
+    pub(crate) fn socket(&self, path: &str) -> Socket {
+        Socket::open(&self.address.to_string(), path, GUARD)
+    }
+
     /// How it ended, once it has.
     pub(crate) fn ended(&self) -> Ended {
-        self.ended.recv_timeout(GUARD).expect("it ends")
+        self.ended.lock().recv_timeout(GUARD).expect("it ends")
     }
 
     /// Asserts that it still answers a picture.
     pub(crate) fn assert_unharmed(&self) {
-        let answer = self.client().post("/predict/", "image/jpeg", &crate::pictures::good_jpeg());
+        let answer = self.client().post("/predict/", "image/jpeg", &good_jpeg());
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 }
@@ -185,6 +252,16 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.app.end();
     }
+}
+
+/// `received = inferred + pending + Σ dropped`.
+#[track_caller]
+pub(crate) fn assert_adds_up(stream: &Value) {
+    let frames = &stream["frames"];
+    let number = |v: &Value| v.as_u64().expect("a number");
+    let dropped: u64 = frames["dropped"].as_object().expect("by reason").values().map(number).sum();
+    let sum = number(&frames["inferred"]) + number(&frames["pending"]) + dropped;
+    assert_eq!(number(&frames["received"]), sum, "{stream}");
 }
 
 /// Pushes a frame of 64 × 48 pixels.

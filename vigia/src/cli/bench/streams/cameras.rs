@@ -27,7 +27,7 @@ use crate::cli::output::{self, Failure};
 /// Bytes of a time in the file.
 const TIME: u64 = 8;
 /// How long the process may take to end by itself.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The arguments.
 #[derive(Debug, Args)]

@@ -49,6 +49,8 @@ pub(super) struct Case {
     pub(super) cores: f64,
     /// Processors that the cameras took.
     pub(super) camera_cores: f64,
+    /// Processors that the rest of the machine took.
+    pub(super) other_cores: f64,
     /// Frames that the cameras sent, and how many of them an interval late or more.
     pub(super) camera_frames: [u64; 2],
     /// Memory of this process at the end.
@@ -63,6 +65,7 @@ struct Moment {
     at: Instant,
     frames: Frames,
     processor: Duration,
+    machine: Duration,
     camera_processor: f64,
     camera_frames: [u64; 2],
 }
@@ -74,6 +77,7 @@ impl Moment {
             at: Instant::now(),
             frames: Frames::sum(&running.figures()),
             processor: usage::processor_time(),
+            machine: usage::machine_time(),
             camera_processor: figures.processor_s,
             camera_frames: [figures.sent, figures.late],
         })
@@ -116,6 +120,9 @@ pub(super) fn measure(
     let latency = Spread::of(counts.iter().flat_map(|counts| counts.latencies.iter().copied()).collect());
     let sum = |of: fn(&Counts) -> u64| counts.iter().map(of).sum::<u64>();
     let results = |pick: fn(u64, u64) -> u64| counts.iter().map(|counts| counts.results).reduce(pick).unwrap_or(0);
+    let cores = after.processor.saturating_sub(before.processor).as_secs_f64() / seconds;
+    let camera_cores = (after.camera_processor - before.camera_processor) / seconds;
+    let all_cores = after.machine.saturating_sub(before.machine).as_secs_f64() / seconds;
     let fps = [results(|a, b| a + b), results(u64::min), results(u64::max)].map(|results| results as f64 / seconds);
     Ok(Case {
         streams,
@@ -125,8 +132,9 @@ pub(super) fn measure(
         repeats: sum(|counts| counts.repeats),
         unreadable: sum(|counts| counts.unreadable),
         frames: [before.frames, after.frames],
-        cores: (after.processor.saturating_sub(before.processor)).as_secs_f64() / seconds,
-        camera_cores: (after.camera_processor - before.camera_processor) / seconds,
+        cores,
+        camera_cores,
+        other_cores: (all_cores - cores - camera_cores).max(0.0),
         camera_frames: [0, 1].map(|n: usize| after.camera_frames[n] - before.camera_frames[n]),
         rss_mib,
         stream_mib: (streams >= most_before).then(|| (rss_mib - plan.base_mib) / streams as f64),

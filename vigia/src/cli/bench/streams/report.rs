@@ -67,6 +67,25 @@ impl Case {
     }
 }
 
+/// Processors that others may take before the numbers are doubted: a machine at rest takes a few hundredths.
+const OTHERS: f64 = 0.1;
+
+/// Names and widths of the table's columns.
+const COLUMNS: [(&str, usize); 12] = [
+    ("streams", 7),
+    ("fps", 7),
+    ("per stream", 11),
+    ("p50 ms", 7),
+    ("p95", 7),
+    ("p99", 7),
+    ("max", 7),
+    ("cores", 6),
+    ("cameras", 7),
+    ("RSS", 5),
+    ("/stream", 7),
+    ("posts p50/p99", 14),
+];
+
 /// To so many decimals.
 fn round(value: f64, decimals: i32) -> f64 {
     let scale = 10f64.powi(decimals);
@@ -86,21 +105,8 @@ impl Report {
         let (name, mbits) = (path.file_name().unwrap_or_default().display(), *bits as f64 / 1e6);
         line(format!("cameras: {name}, {frames} frames, {fps} per second, {mbits:.1} Mbit/s, RTSP over TCP"));
         line(String::new());
-        line(format!(
-            "{:>7} {:>7} {:>11} {:>7} {:>7} {:>7} {:>7} {:>6} {:>7} {:>6} {:>7}  {:<15} dropped",
-            "streams",
-            "fps",
-            "per stream",
-            "p50 ms",
-            "p95",
-            "p99",
-            "max",
-            "cores",
-            "cameras",
-            "RSS",
-            "/stream",
-            "posts p50/p99"
-        ));
+        let columns = COLUMNS.map(|(name, width)| format!("{name:>width$}")).join(" ");
+        line(format!("{columns}  dropped"));
         for case in &self.cases {
             line(Self::row(case));
         }
@@ -138,24 +144,24 @@ impl Report {
     fn row(case: &Case) -> String {
         let [total, slowest, fastest] = case.fps;
         let ms = |pick: fn(Spread) -> f64| case.latency.map_or("-".to_owned(), |spread| format!("{:.1}", pick(spread)));
-        let over = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
-        let drops: Vec<_> = case.frames().dropped.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
-        format!(
-            "{:>7} {:>7.1} {:>11} {:>7} {:>7} {:>7} {:>7} {:>6.2} {:>7.2} {:>6.0} {:>7}  {:<15} {}",
-            case.streams,
-            total,
+        let values = [
+            case.streams.to_string(),
+            format!("{total:.1}"),
             format!("{slowest:.1}-{fastest:.1}"),
             ms(|s| s.p50),
             ms(|s| s.p95),
             ms(|s| s.p99),
             ms(|s| s.max),
-            case.cores,
-            case.camera_cores,
-            case.rss_mib,
-            over(case.stream_mib),
+            format!("{:.2}", case.cores),
+            format!("{:.2}", case.camera_cores),
+            format!("{:.0}", case.rss_mib),
+            case.stream_mib.map_or("-".to_owned(), |mib| format!("{mib:.1}")),
             case.posts.as_ref().map_or("-".to_owned(), spread),
-            if drops.is_empty() { "-".to_owned() } else { drops.join(", ") },
-        )
+        ];
+        let columns: Vec<_> =
+            COLUMNS.iter().zip(values).map(|((_, width), value)| format!("{value:>width$}")).collect();
+        let drops: Vec<_> = case.frames().dropped.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+        format!("{}  {}", columns.join(" "), if drops.is_empty() { "-".to_owned() } else { drops.join(", ") })
     }
 
     /// What makes the numbers doubtful.
@@ -163,6 +169,9 @@ impl Report {
         let mut said = Vec::new();
         for case in &self.cases {
             let (streams, [sent, late]) = (case.streams, case.camera_frames);
+            if case.other_cores > OTHERS {
+                said.push(format!("{streams} streams: other programs took {:.2} cores meanwhile", case.other_cores));
+            }
             if late * 100 > sent {
                 said.push(format!(
                     "{streams} streams: {late} of {sent} frames were sent late, the cameras had no time"
@@ -223,7 +232,7 @@ fn case_json(case: &Case) -> Value {
         "repeats": case.repeats, "unreadable": case.unreadable,
         "frames": {"received": frames.received, "inferred": frames.inferred, "pending_before": before.pending,
             "pending_after": frames.pending, "dropped": frames.dropped},
-        "cores": round(case.cores, 2), "rss_mib": round(case.rss_mib, 1),
+        "cores": round(case.cores, 2), "other_cores": round(case.other_cores, 2), "rss_mib": round(case.rss_mib, 1),
         "rss_mib_per_stream": case.stream_mib.map(|mib| round(mib, 1)),
         "cameras": {"cores": round(case.camera_cores, 3), "sent": case.camera_frames[0], "late": case.camera_frames[1]},
     });

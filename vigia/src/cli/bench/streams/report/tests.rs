@@ -15,6 +15,7 @@ fn case(streams: usize) -> Case {
         frames: [before, after],
         cores: 1.234,
         camera_cores: 0.0567,
+        other_cores: 0.02,
         camera_frames: [100, 0],
         rss_mib: 123.4,
         stream_mib: Some(7.89),
@@ -84,12 +85,25 @@ fn the_table_says_what_is_doubtful() {
     assert!(!plain.contains("late") && !plain.contains("largest"), "{plain}");
     let error = Some("busy".to_owned());
     let posts = PostFigures { per_second: 4.9, sent: 10, failed: 2, error, latency: None };
-    let odd =
-        Case { repeats: 3, unreadable: 5, camera_frames: [100, 2], posts: Some(posts), stream_mib: None, ..case(8) };
+    let odd = Case {
+        repeats: 3,
+        unreadable: 5,
+        camera_frames: [100, 2],
+        posts: Some(posts),
+        stream_mib: None,
+        other_cores: 0.5,
+        ..case(8)
+    };
     let mut search = Search::new(7);
     search.tell(7, true);
     let table = Report { search: Some(search), min_fps: 10.0, ..report(vec![odd]) }.table();
-    for said in ["2 of 100 frames were sent late", "5 results whose", "3 results of", "2 of 10 posts failed: busy"] {
+    for said in [
+        "other programs took 0.50 cores",
+        "2 of 100 frames were sent late",
+        "5 results whose",
+        "3 results of",
+        "2 of 10 posts failed: busy",
+    ] {
         assert!(table.contains(said), "{table}");
     }
     assert!(table.contains("p99 within 150ms and 10 fps each: 7 streams"), "{table}");
