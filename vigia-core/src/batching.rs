@@ -35,7 +35,8 @@ pub struct BatchPolicy {
     pub queue: usize,
     /// How long a batch that is not full waits for more, from when its oldest request was queued.
     pub linger: Duration,
-    /// Requests that may be prepared, or lie ready, ahead of the slots; at least 1.
+    /// Requests of each kind that may be prepared, or lie ready, ahead of the slots; at least 1. Fewer than run at once would
+    /// leave those that come encoded less than their share.
     pub ahead: usize,
 }
 

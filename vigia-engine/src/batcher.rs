@@ -2,17 +2,22 @@
 //!
 //! Each thread owns one instance. When it is free it asks the queue what to run: the free slot comes first, the batch is
 //! formed second. There is no dispatcher, and no lock is held while a batch runs. Pictures wait encoded and are decoded
-//! by a pool when their turn has come, a few ahead of the instances.
+//! by a pool when their turn has nearly come, a few ahead of the instances.
+//!
+//! `instance` is a thread's life, `decoding` the way of what is encoded.
+
+mod decoding;
+mod instance;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use vigia_core::admission::DropReason;
 use vigia_core::backend::{Answer, Backend, Cost, InferError, Request};
-use vigia_core::batching::{BatchDecision, BatchPolicy, BatchQueue, Form, Live, Picked};
+use vigia_core::batching::{BatchPolicy, BatchQueue, Form, Live};
 use vigia_core::detection::Thresholds;
 use vigia_core::frame::Frame;
 use vigia_core::geometry::BBox;
@@ -22,6 +27,9 @@ use vigia_core::result::BatchInfo;
 
 use crate::metrics::{ModelFigures, ModelMetrics};
 use crate::worker::{Worker, WorkerPool};
+
+use decoding::prepare_ahead;
+use instance::serve;
 
 /// Makes an instance of the model, for a thread to own; called again when an instance panicked.
 pub type BackendFactory = Arc<dyn Fn() -> Result<Box<dyn Backend>, InferError> + Send + Sync>;
@@ -106,9 +114,6 @@ struct Shared {
     closed: Condvar,
     metrics: ModelMetrics,
 }
-
-/// Pause between attempts to make an instance anew.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// A model's queue and its threads. Dropping it answers what waits and joins the threads.
 pub struct Batcher {
@@ -253,238 +258,6 @@ impl fmt::Debug for Batcher {
             .field("workers", &self.workers.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Has decoded what is to be decoded ahead of the slots.
-fn prepare_ahead(shared: &Arc<Shared>, mut state: MutexGuard<'_, State>, now: Instant) {
-    let mut jobs = Vec::new();
-    while let BatchDecision::Prepare(picked) = state.queue.poll(now, 0) {
-        jobs.push(picked);
-    }
-    let stale = state.queue.take_stale();
-    drop(state);
-    shared.refuse_stale(stale);
-    for picked in jobs {
-        prepare(shared, picked);
-    }
-}
-
-/// Has a picture decoded.
-fn prepare(shared: &Arc<Shared>, picked: Picked<Job>) {
-    let (Job { picture, roi, thresholds, held, reply }, turn) = picked.take();
-    drop(held);
-    let open = Some((turn, reply));
-    let mut preparation = Preparation { shared: shared.clone(), roi, thresholds, began: false, open };
-    match picture {
-        Picture::Frame(frame) => preparation.done(Ok(frame)),
-        Picture::Encoded(Encoded { owner: _, pool, decode }) => {
-            // A pool that is full drops the preparation, and that answers.
-            let _full = pool.offer(move || {
-                preparation.began = true;
-                preparation.done(decode().map(Arc::new));
-            });
-        }
-    }
-}
-
-/// A picture that is being decoded. Dropping it answers whoever waits: the decoder panicked, or had no room.
-struct Preparation {
-    shared: Arc<Shared>,
-    roi: Option<BBox>,
-    thresholds: Thresholds,
-    /// A decoder has it.
-    began: bool,
-    /// Its turn, and who waits; absent once it is done.
-    open: Option<(Picked<()>, Reply)>,
-}
-
-impl Preparation {
-    fn done(&mut self, decoded: Result<Arc<Frame>, InferError>) {
-        let Some((turn, reply)) = self.open.take() else { return };
-        let shared = self.shared.clone();
-        match decoded {
-            Ok(frame) => {
-                let picture = Picture::Frame(frame);
-                let item = Job { picture, roi: self.roi, thresholds: self.thresholds, held: None, reply };
-                shared.state.lock().queue.prepared(turn.with(item));
-                shared.changed.notify_one();
-            }
-            Err(error) => {
-                let mut state = shared.state.lock();
-                state.queue.spoilt(turn.is_live);
-                // There is room for the next one; but not in a pool that is full.
-                if self.began {
-                    prepare_ahead(&shared, state, Instant::now());
-                } else {
-                    drop(state);
-                }
-                shared.changed.notify_one();
-                shared.answer(reply, error);
-            }
-        }
-    }
-}
-
-impl Drop for Preparation {
-    fn drop(&mut self) {
-        if self.open.is_some() {
-            let model = self.shared.model.to_string();
-            self.done(Err(if self.began {
-                InferError::Panicked { model }
-            } else {
-                let waiting = self.shared.state.lock().queue.counted();
-                InferError::QueueFull { model, waiting }
-            }));
-        }
-    }
-}
-
-/// One thread's life: while there is work or more may come.
-fn serve(shared: &Arc<Shared>, factory: &BackendFactory, backend: Box<dyn Backend>) {
-    let mut backend = Some(backend);
-    let mut answers = Vec::new();
-    let mut took = None;
-    while let Some(picks) = next_batch(shared, took) {
-        let started = Instant::now();
-        let outcome = run_batch(shared, backend.as_mut(), picks, &mut answers);
-        took = Some(started.elapsed());
-        let Err(failure) = outcome else { continue };
-        tracing::error!(%failure, "the instance is made anew");
-        // The old one goes first: two at once may not fit into the device's memory.
-        drop(backend.take());
-        backend = make_anew(shared, factory);
-    }
-}
-
-/// A new instance in place of one that panicked; `None` when there is none to be had and no other thread to do the work:
-/// then requests are answered with an error, not kept waiting.
-fn make_anew(shared: &Shared, factory: &BackendFactory) -> Option<Box<dyn Backend>> {
-    shared.state.lock().healthy -= 1;
-    loop {
-        let error = match factory() {
-            Ok(backend) => {
-                shared.metrics.restarted();
-                shared.state.lock().healthy += 1;
-                return Some(backend);
-            }
-            Err(error) => error,
-        };
-        let mut state = shared.state.lock();
-        if state.healthy == 0 || state.closing {
-            tracing::error!(%error, "no new instance; the next batch tries again");
-            state.healthy += 1;
-            return None;
-        }
-        tracing::error!(%error, "no new instance; the others go on meanwhile");
-        shared.closed.wait_for(&mut state, RETRY);
-    }
-}
-
-/// Waits until there is a batch for this thread; `None` when the batcher closes and nothing is left. `took` is how long the
-/// one before took.
-fn next_batch(shared: &Arc<Shared>, took: Option<Duration>) -> Option<Vec<Picked<Job>>> {
-    let mut state = shared.state.lock();
-    if let Some(took) = took {
-        state.queue.took(took);
-    }
-    state.idle += 1;
-    loop {
-        let idle = state.idle;
-        // When closing, nothing more can come: waiting for a fuller batch would not help.
-        let now = if state.closing { Instant::now() + state.queue.policy().linger } else { Instant::now() };
-        let decision = state.queue.poll(now, idle);
-        let stale = state.queue.take_stale();
-        let unlocked = !stale.is_empty();
-        if unlocked {
-            MutexGuard::unlocked(&mut state, || shared.refuse_stale(stale));
-        }
-        match decision {
-            BatchDecision::Run(mut picks) => {
-                state.idle -= 1;
-                shared.metrics.waiting(state.queue.len());
-                let more = !state.queue.is_empty() && state.idle > 0;
-                // What is decoded while these run is there for the next batch.
-                prepare_ahead(shared, state, now);
-                if more {
-                    shared.changed.notify_one();
-                }
-                for picked in &mut picks {
-                    picked.item.held = None;
-                }
-                return Some(picks);
-            }
-            BatchDecision::Prepare(picked) => MutexGuard::unlocked(&mut state, || prepare(shared, picked)),
-            // Something may have come in the meantime, and found nobody waiting for it.
-            BatchDecision::WaitUntil(_) | BatchDecision::Idle if unlocked => {}
-            BatchDecision::WaitUntil(time) => {
-                shared.changed.wait_until(&mut state, time);
-            }
-            // What is being prepared will have to run.
-            BatchDecision::Idle if state.closing && state.queue.is_empty() => {
-                state.idle -= 1;
-                return None;
-            }
-            BatchDecision::Idle => shared.changed.wait(&mut state),
-        }
-    }
-}
-
-/// Runs a batch and answers each of its requests exactly once. An error means that the instance cannot go on.
-fn run_batch(
-    shared: &Shared,
-    backend: Option<&mut Box<dyn Backend>>,
-    picks: Vec<Picked<Job>>,
-    answers: &mut Vec<Answer>,
-) -> Result<(), InferError> {
-    let started = Instant::now();
-    let (model, metrics) = (&shared.model, &shared.metrics);
-    let size = picks.len();
-    let (mut requests, mut replies) = (Vec::with_capacity(size), Vec::with_capacity(size));
-    for Picked { queued_at, item: Job { picture, roi, thresholds, held: _, reply }, .. } in picks {
-        let queued = started.saturating_duration_since(queued_at);
-        match picture {
-            Picture::Frame(frame) => {
-                if let (None, Some(took)) = (&roi, frame.decode) {
-                    metrics.decoded(took);
-                }
-                replies.push((reply, queued, frame.clone()));
-                requests.push(Request { frame, roi, thresholds });
-            }
-            // What has to be prepared never comes here without.
-            Picture::Encoded(_) => shared.answer(reply, InferError::Panicked { model: model.to_string() }),
-        }
-    }
-    let size = requests.len();
-    let panicked = || InferError::Panicked { model: model.to_string() };
-    answers.clear();
-    let outcome = match backend {
-        Some(backend) => {
-            catch_unwind(AssertUnwindSafe(|| backend.run(&requests, answers))).unwrap_or_else(|_panic| Err(panicked()))
-        }
-        None => Err(panicked()),
-    };
-    let miscounted = || {
-        let reason = format!("{} answers to {size} requests", answers.len());
-        InferError::Failed { model: model.to_string(), reason }
-    };
-    let outcome = outcome.and_then(|()| if answers.len() == size { Ok(()) } else { Err(miscounted()) });
-    if let Err(error) = &outcome {
-        answers.clear();
-        answers.extend((0..size).map(|_| Answer { output: Err(error.clone()), cost: Cost::default() }));
-    }
-    drop(requests);
-    metrics.batch(size);
-    for (position, (answer, (reply, queued, frame))) in answers.drain(..).zip(replies).enumerate() {
-        metrics.answered(&answer.output);
-        if answer.output.is_ok() {
-            metrics.ran(queued, &answer.cost);
-        }
-        // Decoding is a time of its own.
-        let queued = queued.saturating_sub(frame.decode.unwrap_or_default());
-        let batch = BatchInfo { size, position: position + 1 };
-        shared.call(reply, Completed { answer, queued, batch, frame: Some(frame) });
-    }
-    outcome.or_else(|error| if matches!(error, InferError::Panicked { .. }) { Err(error) } else { Ok(()) })
 }
 
 impl Shared {

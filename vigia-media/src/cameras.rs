@@ -134,6 +134,8 @@ impl Cameras {
             };
             if let Err(error) = welcomed {
                 tracing::warn!(error, "a client was not let in");
+                // What is missing may be there again later: a file descriptor, say.
+                std::thread::sleep(NOTICE);
             }
         }
     }

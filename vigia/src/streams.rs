@@ -132,7 +132,10 @@ impl Streams {
         }
         for (id, stream) in self.store.load() {
             if config.streams.contains_key(&id) {
-                tracing::warn!(stream = id, "the configuration has a stream of this id: the one that was added is left out");
+                tracing::warn!(
+                    stream = id,
+                    "the configuration has a stream of this id: the one that was added is left out"
+                );
                 continue;
             }
             let checked = config.check_stream(&id, &stream).map_err(|why| ApiError::new(Code::InvalidStream, why));
@@ -321,7 +324,8 @@ impl Streams {
         };
         let reserved = reserved.map_err(|error| match error {
             AddError::InUse(_) => {
-                let detail = format!("id: there is a stream \"{}\" already: take another id, or change that one", said(id));
+                let detail =
+                    format!("id: there is a stream \"{}\" already: take another id, or change that one", said(id));
                 ApiError::new(Code::StreamExists, detail)
             }
             AddError::Full(_) => ApiError::new(Code::TooManyStreams, format!("{error} (limits.streams)")),

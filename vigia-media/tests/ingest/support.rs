@@ -119,12 +119,29 @@ pub(crate) fn clip(folder: &Path, name: &str, frames: u32, caps: &str) -> PathBu
     path
 }
 
+/// A program that runs; ends with this.
+pub(crate) struct Runs(Child);
+
+impl Runs {
+    /// Waits until it has done everything.
+    pub(crate) fn finish(mut self) {
+        assert!(self.0.wait().expect("an exit").success(), "a program failed");
+    }
+}
+
+impl Drop for Runs {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// ffmpeg with these arguments; absent, and said so, where it is not installed.
-pub(crate) fn ffmpeg_runs(arguments: &str) -> Option<Child> {
+pub(crate) fn ffmpeg_runs(arguments: &str) -> Option<Runs> {
     let mut command = Command::new("ffmpeg");
     command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]).args(arguments.split_whitespace());
-    match command.stdin(Stdio::null()).stdout(Stdio::null()).spawn() {
-        Ok(child) => Some(child),
+    match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
+        Ok(child) => Some(Runs(child)),
         Err(error) => {
             eprintln!("skipped: ffmpeg: {error}");
             None
@@ -134,8 +151,7 @@ pub(crate) fn ffmpeg_runs(arguments: &str) -> Option<Child> {
 
 /// The same to its end.
 pub(crate) fn ffmpeg(arguments: &str) -> Option<()> {
-    let status = ffmpeg_runs(arguments)?.wait().expect("an exit");
-    assert!(status.success(), "ffmpeg {arguments}");
+    ffmpeg_runs(arguments)?.finish();
     Some(())
 }
 

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use vigia_media::IngestOptions;
 
-use crate::sources::Told;
-use crate::support::{ffmpeg, jpeg, listen, start};
+use crate::sources::{Told, ffmpeg_runs};
+use crate::support::{jpeg, listen, start};
 
 #[test]
 fn numbers_and_times_go_on() {
     let source = listen(IngestOptions::default());
     let mut last = None;
     for round in 0..3 {
-        let sender = ffmpeg(&format!(
+        let sender = ffmpeg_runs(&format!(
             "-f lavfi -i testsrc=size=160x120:rate=25:duration=0.4 -c:v libx264 -bf 0 -f mpegts {}",
             source.listener.url()
         ));

@@ -3,7 +3,8 @@
 use vigia_core::geometry::Size;
 use vigia_media::IngestOptions;
 
-use crate::support::{ffmpeg, listen};
+use crate::sources::ffmpeg_runs;
+use crate::support::listen;
 
 const CLIP: &str = "-f lavfi -i testsrc=size=160x120:rate=25:duration=2";
 
@@ -11,7 +12,9 @@ const CLIP: &str = "-f lavfi -i testsrc=size=160x120:rate=25:duration=2";
 fn mpeg_ts() {
     let source = listen(IngestOptions::default());
     for codec in ["libx264 -bf 0 -g 10", "libx265 -x265-params log-level=none", "mpeg2video"] {
-        let Some(sender) = ffmpeg(&format!("{CLIP} -c:v {codec} -f mpegts {}", source.listener.url())) else { return };
+        let Some(sender) = ffmpeg_runs(&format!("{CLIP} -c:v {codec} -f mpegts {}", source.listener.url())) else {
+            return;
+        };
         let mut last = None;
         for _ in 0..49 {
             let frame = source.frame();
@@ -31,7 +34,7 @@ fn mpeg_ts() {
 fn mjpeg() {
     for format in ["mjpeg", "mpjpeg"] {
         let source = listen(IngestOptions::default());
-        let Some(sender) = ffmpeg(&format!("{CLIP} -f {format} {}", source.listener.url())) else { return };
+        let Some(sender) = ffmpeg_runs(&format!("{CLIP} -f {format} {}", source.listener.url())) else { return };
         for _ in 0..50 {
             let picture = source.picture();
             assert_eq!(picture.frame_id, None);

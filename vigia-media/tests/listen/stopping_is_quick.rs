@@ -8,8 +8,8 @@ use vigia_core::frame::Frame;
 use vigia_core::source::{EncodedPicture, Flow, FrameSink, SourceError};
 use vigia_media::{IngestOptions, Listener};
 
-use crate::sources::{LONG, Told};
-use crate::support::{ffmpeg, jpeg, listen};
+use crate::sources::{LONG, Told, ffmpeg_runs};
+use crate::support::{jpeg, listen};
 
 /// Far below any timeout of a source.
 const QUICK: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ fn whatever_it_waits_for() {
     }
     let source = listen(IngestOptions::default());
     let clip = "-re -f lavfi -i testsrc=size=160x120:rate=25 -c:v libx264 -tune zerolatency -f mpegts";
-    let Some(_sender) = ffmpeg(&format!("{clip} {}", source.listener.url())) else { return };
+    let Some(_sender) = ffmpeg_runs(&format!("{clip} {}", source.listener.url())) else { return };
     drop(source.frame());
     stop(source);
 }
@@ -91,7 +91,7 @@ fn by_the_sink() {
     assert!(ends.recv().is_err());
     let (listener, _handle, ends) = start(3);
     let clip = "-f lavfi -i testsrc=size=160x120:rate=25 -c:v libx264 -tune zerolatency -f mpegts";
-    let Some(_sender) = ffmpeg(&format!("{clip} {}", listener.url())) else { return };
+    let Some(_sender) = ffmpeg_runs(&format!("{clip} {}", listener.url())) else { return };
     assert_eq!(ends.recv_timeout(LONG), Ok(Ok(())));
 }
 

@@ -1,7 +1,6 @@
 //! A socket that listens, and those who send to it.
 
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
@@ -79,36 +78,6 @@ impl Listening {
         drop(self.handle);
         let left: Vec<_> = self.told.try_iter().collect();
         assert!(matches!(left[..], [Told::End(Ok(()))]), "{left:?}");
-    }
-}
-
-/// ffmpeg with these arguments; absent, and said so, where it is not installed.
-pub(crate) fn ffmpeg(arguments: &str) -> Option<Sender> {
-    let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]).args(arguments.split_whitespace());
-    match command.stdin(Stdio::null()).stdout(Stdio::null()).spawn() {
-        Ok(child) => Some(Sender(child)),
-        Err(error) => {
-            eprintln!("skipped: ffmpeg: {error}");
-            None
-        }
-    }
-}
-
-/// ffmpeg that runs; ends with this.
-pub(crate) struct Sender(Child);
-
-impl Sender {
-    /// Waits until it has sent everything.
-    pub(crate) fn finish(mut self) {
-        assert!(self.0.wait().expect("an exit").success(), "ffmpeg failed");
-    }
-}
-
-impl Drop for Sender {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use vigia_core::geometry::Size;
 use vigia_media::IngestOptions;
 
-use crate::support::{ffmpeg, jpeg, listen};
+use crate::sources::ffmpeg;
+use crate::support::{jpeg, listen};
 
 const H264: &str = "-c:v libx264 -bf 0";
 const H265: &str = "-c:v libx265 -x265-params bframes=0:log-level=none";
@@ -19,7 +20,7 @@ const COUNT: usize = 25;
 fn segment(folder: &Path, size: Size, codec: &str) -> Option<Vec<u8>> {
     let path = folder.join("segment.ts");
     let input = format!("testsrc=size={}x{}:rate={COUNT}:duration=1", size.width, size.height);
-    ffmpeg(&format!("-f lavfi -i {input} {codec} -f mpegts {}", path.display()))?.finish();
+    ffmpeg(&format!("-f lavfi -i {input} {codec} -f mpegts {}", path.display()))?;
     Some(std::fs::read(path).expect("a segment"))
 }
 

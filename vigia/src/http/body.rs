@@ -124,7 +124,8 @@ pub(super) async fn json(
         let detail = format!("the content type \"{}\" is not read: send application/json", said(&kind));
         return Err(ApiError::new(Code::UnsupportedMediaType, detail));
     }
-    let refuse = || ApiError::new(Code::BodyTooLarge, format!("the body may have {most} bytes: a stream needs far less"));
+    let refuse =
+        || ApiError::new(Code::BodyTooLarge, format!("the body may have {most} bytes: a stream needs far less"));
     Ok(collect(shared, headers, body, most, refuse).await?.bytes)
 }
 

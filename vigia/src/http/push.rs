@@ -198,7 +198,8 @@ fn push(
         Refused::Ended if shared.app.drain.is_ending() => ending(),
         Refused::Ended => over(stream.id()),
         Refused::NotAbove { last } => {
-            let detail = format!("frame_id: {frame_id} is not above the last one, {last}: ids grow from frame to frame");
+            let detail =
+                format!("frame_id: {frame_id} is not above the last one, {last}: ids grow from frame to frame");
             ApiError::new(Code::FrameIdNotAbove, detail)
         }
     })

@@ -79,11 +79,7 @@ pub(super) async fn get(State(shared): State<Shared>, Id(id): Id) -> Result<Json
         StreamProblems,
     ),
 )]
-pub(super) async fn add(
-    State(shared): State<Shared>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, ApiError> {
+pub(super) async fn add(State(shared): State<Shared>, headers: HeaderMap, body: Body) -> Result<Response, ApiError> {
     let json = json(&shared, &headers, body).await?;
     let NewStream { id, config } = NewStream::from_json(&json)?;
     shared.app.check_stream(&id, &config)?;

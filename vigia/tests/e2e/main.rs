@@ -14,6 +14,13 @@ mod serve_answers;
 mod serve_ends;
 mod serve_fails;
 mod serve_load;
+mod serve_pushed;
+mod serve_reload;
+mod serve_remembers;
+mod serve_secrets;
+mod serve_soak;
 mod serve_streams;
+#[path = "../common/socket.rs"]
+mod socket;
 mod support;
 mod video;

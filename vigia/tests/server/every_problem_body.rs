@@ -15,8 +15,7 @@ use crate::pictures::{MULTIPART, good, good_jpeg, multipart};
 use crate::support::{Server, Setup, assert_golden, camera, one_box, pushed_body, wait_until, with};
 
 /// Codes that are shown elsewhere, as their details hold numbers of the moment, or that only a mistake of ours brings.
-const NOT_HERE: [Code; 5] =
-    [Code::QueueFull, Code::Overloaded, Code::UrlFailed, Code::InvalidConfig, Code::Internal];
+const NOT_HERE: [Code; 5] = [Code::QueueFull, Code::Overloaded, Code::UrlFailed, Code::InvalidConfig, Code::Internal];
 
 fn server() -> Server {
     let panics: Script = Arc::new(|_batch| unreachable!("as the script says"));

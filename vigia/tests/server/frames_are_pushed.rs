@@ -80,7 +80,8 @@ fn addresses_and_queries_that_are_wrong() {
         let detail = client.put(&format!("/v1/streams/door/frames/{number}"), b"").problem(422, "invalid-parameter");
         assert!(detail.starts_with("frame_id: ") && detail.contains("number"), "{detail}");
     }
-    for (query, words) in [("?wait=1", ["wait: ", "result"]), ("?wait=", ["wait: ", "result"]), ("?now=1", ["now: ", "wait"])]
+    for (query, words) in
+        [("?wait=1", ["wait: ", "result"]), ("?wait=", ["wait: ", "result"]), ("?now=1", ["now: ", "wait"])]
     {
         let detail = server.put("door", 1, query).problem(422, "invalid-parameter");
         assert!(words.iter().all(|word| detail.contains(word)), "{detail}");

@@ -176,8 +176,9 @@ fn a_client_that_never_reads_holds_nobody_up() {
     let mut large = spec("finder", 1);
     large.labels = Arc::from(["x".repeat(100_000)]);
     let server = Setup::empty().model(&large, finds(one_box())).pipeline(PIPELINE, "finder", None).start();
+    // No frame takes another one's place.
     for id in ["door", "yard"] {
-        server.add(&pushed_body(id));
+        server.add(&with(pushed_body(id), json!({"cache": {"mode": "fifo", "frames": 500}})));
     }
     let mut greedy = server.socket(FRAMES);
     let jpeg = good_jpeg();

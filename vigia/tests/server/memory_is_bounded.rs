@@ -74,9 +74,9 @@ fn a_cache_shows_what_it_holds_and_gives_it_back() {
     assert_eq!(cache["bytes"], bytes);
     let metrics = server.client().get("/metrics").text();
     for line in [
-        format!("vigia_stream_cached_bytes{{stream=\"camera\"}} {FRAME}\n"),
-        format!("vigia_stream_cached_bytes{{stream=\"door\"}} {bytes}\n"),
-        format!("vigia_stream_cached_frames{{stream=\"door\"}} {waiting}\n"),
+        format!("vigia_stream_cache_bytes{{stream=\"camera\"}} {FRAME}\n"),
+        format!("vigia_stream_cache_bytes{{stream=\"door\"}} {bytes}\n"),
+        format!("vigia_stream_cache_frames{{stream=\"door\"}} {waiting}\n"),
     ] {
         assert!(metrics.contains(&line), "{line} is not in:\n{metrics}");
     }

@@ -151,7 +151,8 @@ fn what_cannot_be_is_said_before_it_opens() {
     };
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    for (path, unknown) in [("?stream=b", "\"b\""), ("?stream=a,b", "\"b\""), ("?stream=", "\"\""), ("?stream=a,", "\"\"")]
+    for (path, unknown) in
+        [("?stream=b", "\"b\""), ("?stream=a,b", "\"b\""), ("?stream=", "\"\""), ("?stream=a,", "\"\"")]
     {
         let detail = ask(&format!("/v1/results{path}"), upgrade).problem(404, "unknown-stream");
         assert!(detail.contains(unknown), "{detail}");

@@ -40,7 +40,8 @@ fn what_can_change_while_it_runs_does() {
 
 #[test]
 fn what_cannot_starts_a_new_life() {
-    let setup = Setup::new(finds(one_box())).model(&spec("other", 1), finds(Vec::new())).pipeline("blind", "other", None);
+    let setup =
+        Setup::new(finds(one_box())).model(&spec("other", 1), finds(Vec::new())).pipeline("blind", "other", None);
     let server = setup.start();
     let sinks = server.sources.of("door");
     server.add(&pushed_body("door"));
@@ -74,7 +75,8 @@ fn what_is_as_it_was_starts_nothing_anew() {
     let server = Server::plain();
     server.add(&camera_body("door"));
     let life = generation(&server, "door");
-    let same = json!({"source": "rtsp://user:secret@door", "cache": {"mode": "latest"}, "loop": null, "pipeline": "plain"});
+    let same =
+        json!({"source": "rtsp://user:secret@door", "cache": {"mode": "latest"}, "loop": null, "pipeline": "plain"});
     server.change("door", &same);
     server.change("door", &json!({}));
     assert_eq!(generation(&server, "door"), life);

@@ -147,7 +147,7 @@ pub(super) fn run(args: &StreamsArgs, config: Config) -> Result<ExitCode, Failur
     poster.once().map_err(|e| failed(format!("a picture that is posted has no result: {e}")))?;
 
     let time = Duration::from_secs_f64(args.seconds);
-    let posts_alone = args.posts.map(|rate| post_alone(&poster, rate, time, &progress)).transpose();
+    let posts_alone = args.posts.map(|rate| post_alone(&poster, rate, time, &progress)).transpose().map_err(failed)?;
     let plan = Plan {
         clip: &clip,
         warm: Duration::from_secs_f64(args.warm),
@@ -155,7 +155,6 @@ pub(super) fn run(args: &StreamsArgs, config: Config) -> Result<ExitCode, Failur
         posts: args.posts.map(|rate| (rate, poster)),
         base_mib: usage::resident_mib(),
     };
-    let posts_alone = posts_alone.map_err(failed)?;
     let (cases, search) = cases(args, &plan, &server, &progress).map_err(failed)?;
     progress.finish();
     let report = Report {
