@@ -4,7 +4,8 @@
 //! one frame's way: [`frame`] (what a decoder hands over), [`source`] (who hands it over), [`model`] (what a network
 //! wants), [`batching`] (which requests run next), [`backend`] (who runs them), [`detection`] and [`landmarks`] (what
 //! comes out), [`cascade`] (which crops go to a second model), [`result`] (what is published). [`admission`] says which
-//! frames are not looked at and why, [`backoff`] when to try again; [`geometry`] holds the shapes that all of them share.
+//! frames are not looked at and why, [`stream`] in which states a stream can be, [`backoff`] when to try again; [`id`]
+//! names things, [`pool`] keeps memory, [`geometry`] holds the shapes that all of them share.
 #![forbid(unsafe_code)]
 
 pub mod admission;

@@ -3,7 +3,8 @@
 //! [`runtime`] loads ONNX Runtime's library, [`load`] a model file: it opens a session on the wished device
 //! ([`provider`]), reads the graph and the manifest beside it ([`manifest`]), recognises the family, and takes the
 //! settings that were measured ([`tuning`]). Its instances are `vigia_core::backend::Backend`s, each owned by one thread
-//! of the engine. [`telemetry`] keeps the library from reporting to its maker. [`import`] makes the default models out of the npm package's weights, in the format of [`onnx`].
+//! of the engine. [`telemetry`] keeps the library from reporting to its maker. [`import`] makes the default models out of
+//! the npm package's weights, in the format of [`onnx`].
 
 mod family;
 pub mod import;

@@ -22,6 +22,8 @@ mod a_live_pace_keeps_time;
 mod a_tag_turns_the_picture;
 #[path = "ingest/broken_inputs_are_named.rs"]
 mod broken_inputs_are_named;
+#[path = "ingest/cameras_that_are_none.rs"]
+mod cameras_that_are_none;
 #[path = "ingest/formats_are_not_converted.rs"]
 mod formats_are_not_converted;
 #[path = "ingest/http_serves_files_and_cameras.rs"]

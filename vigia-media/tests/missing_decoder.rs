@@ -1,7 +1,7 @@
 //! A plug-in that is not installed is named, and so is the package that has it.
 
 #[path = "ingest/support.rs"]
-#[expect(dead_code, reason = "the other test uses more of it")]
+#[expect(dead_code, clippy::print_stderr, reason = "the other test uses more of it")]
 mod support;
 
 use gstreamer as gst;

@@ -3,8 +3,10 @@
 //! [`cli`] is what a user types; [`config`] what they write into `vigia.yaml`; [`paths`] where libraries and models are
 //! looked for; [`pipelines`] brings models up. `detect`: [`inputs`] turns arguments into pictures and videos, [`annotate`]
 //! writes the drawn ones. `serve`: [`server`] says in which order things come up and go down, [`app`] is what is served,
-//! [`streams`] the dictionary of live streams, [`live`] one of them, `sources` where they come from, [`http`] the interface, [`error`] what callers are told when something is wrong, [`fetch`]
-//! pictures by URL, [`drain`] ending in order. Both: [`wire`] is how results are written, [`paint`] a frame as JPEG.
+//! [`streams`] the dictionary of live streams, which it keeps over a restart, [`live`] one of them and what it publishes,
+//! `sources` where its frames come from, [`http`] the interface, [`error`] what callers are told when something is wrong,
+//! [`fetch`] pictures by URL, [`drain`] ending in order. Both: [`wire`] is how results are written, [`paint`] a frame as
+//! JPEG.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "onnx")]

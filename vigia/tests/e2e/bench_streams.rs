@@ -18,7 +18,7 @@ fn can_encode() -> bool {
 }
 
 fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_u64().expect("a number")
 }
 
 #[test]

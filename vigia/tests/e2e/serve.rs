@@ -1,8 +1,9 @@
 //! `vigia serve` as a process: how the tests start it, talk to it and end it.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -62,8 +63,7 @@ impl Serve {
         let data = folder.is_none().then(|| tempfile::tempdir().expect("a folder"));
         let folder = folder.or(data.as_ref().map(tempfile::TempDir::path)).expect("one of them").join("data");
         std::fs::create_dir_all(&folder).expect("made");
-        // What was measured on this machine before need not be measured again.
-        let _not_yet = std::fs::copy(root().join(".vigia/data/tuning.json"), folder.join("tuning.json"));
+        std::fs::copy(measured(), folder.join("tuning.json")).expect("copied");
         let mut command = Command::new(env!("CARGO_BIN_EXE_vigia"));
         command.args([subcommand, "--listen", "127.0.0.1:0"]).current_dir(root()).env("RUST_LOG", "warn");
         command.env("VIGIA_DATA_DIR", &folder);
@@ -206,6 +206,24 @@ impl Drop for Serve {
         let _ended = self.child.kill();
         let _waited = self.child.wait();
     }
+}
+
+/// How the default models run best on this machine: measured once, not by each server.
+fn measured() -> &'static Path {
+    static MEASURED: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("measured");
+        let file = folder.join("tuning.json");
+        if !file.exists() {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_vigia"));
+            command.args(["serve", "--listen", "127.0.0.1:0"]).current_dir(root()).env("VIGIA_DATA_DIR", &folder);
+            let mut server = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+            // It listens once everything is measured.
+            let _address = BufReader::new(server.stdout.take().expect("piped")).read_line(&mut String::new());
+            server.kill().and_then(|()| server.wait()).expect("it runs");
+        }
+        file
+    });
+    &MEASURED
 }
 
 /// A client with its own connections.

@@ -55,21 +55,21 @@ fn a_hangup_does_the_same_and_survives_a_mistake() {
     server.signal("HUP");
     server.wait_for("/v1/streams", "the stream is there", |list| ids(list) == ["first"]);
     // A mistake changes nothing, and is said with its place.
-    let wrong = "streams:\n  second: {source: \"rtsp://user:secret@camera/1\", timeout: 2s, retries: 3}\n";
+    let wrong = "streams:\n  second: {source: \"rtsp://user:secret@camera/1\", timout: 3s}\n";
     write(folder.path(), wrong);
     server.signal("HUP");
     let answer = server.json("POST", "/v1/reload", &Value::Null, 422);
     let detail = answer["detail"].as_str().expect("a sentence");
-    assert!(detail.contains("line 2") && detail.contains("did you mean `retry`"), "{detail}");
+    assert!(detail.contains("line 2") && detail.contains("did you mean `timeout`"), "{detail}");
     assert_eq!(ids(&server.get("/v1/streams")), ["first"]);
-    server.hear("did you mean `retry`");
+    server.hear("did you mean `timeout`");
     write(folder.path(), "streams: {}\n");
     server.signal("HUP");
     server.wait_for("/v1/streams", "the stream is gone", |list| ids(list).is_empty());
     server.terminate();
     let ended = server.ended();
     assert_eq!(ended.status, Some(0), "{}", ended.stderr);
-    assert!(ended.stderr.contains("line 2") && ended.stderr.contains("did you mean `retry`"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("line 2") && ended.stderr.contains("did you mean `timeout`"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("secret"), "{}", ended.stderr);
 }
 
