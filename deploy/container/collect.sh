@@ -14,8 +14,9 @@ list=$1 before=$2 own=$3 target=$4
 libraries=/usr/lib/$(uname -m)-linux-gnu
 
 # What is opened at run time and so is in no list of needed libraries: soup's library, TLS for GLib, the process that
-# looks at plug-ins, libjpeg-turbo (of vigia itself).
+# looks at plug-ins, and what vigia itself needs: libjpeg-turbo, and GStreamer's RTSP server for `vigia bench streams`.
 wanted="$libraries/libsoup-3.0.so.0 $libraries/gio/modules/libgiognutls.so $libraries/libturbojpeg.so.0
+    $libraries/libgstrtspserver-1.0.so.0
     $libraries/gstreamer1.0/gstreamer-1.0/gst-plugin-scanner"
 while read -r name _; do
     case $name in '' | '#'*) continue ;; esac

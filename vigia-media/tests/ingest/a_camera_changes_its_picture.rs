@@ -29,8 +29,9 @@ fn size() {
     let playing = std::thread::spawn(move || playing.play(|_, _, _| {}));
     for transport in [Transport::Tcp, Transport::Udp] {
         let address = format!("rtsp://127.0.0.1:{}/0", cameras.port());
-        let (handle, receiver) =
-            start(&address, IngestOptions { transport, ..IngestOptions::default() }, 2).expect("a source");
+        // Both sides work on this machine, which may be busy.
+        let options = IngestOptions { transport, connect_timeout: LONG / 2, ..IngestOptions::default() };
+        let (handle, receiver) = start(&address, options, 2).expect("a source");
         let (mut changes, mut last) = (Vec::new(), None);
         while changes.len() < 4 {
             let frame = match receiver.recv_timeout(LONG).expect("a word") {

@@ -494,6 +494,7 @@ for (const kind of ['dragover', 'dragleave', 'drop']) {
   });
 }
 new ResizeObserver(paint).observe($('answer'));
+put($('add'), $('add').textContent.replace('http://127.0.0.1:8080', location.origin));
 changed();
 askModels();
 poll(0);
