@@ -1,6 +1,6 @@
 //! What is counted and measured, under which name. The only file that names metrics.
 //!
-//! Labels are bounded: models and streams are those of the configuration, everything else is a fixed list. Times are
+//! Labels are bounded: models are those of the configuration, streams those that there are, everything else is a fixed list. Times are
 //! seconds, as Prometheus wants them. [`ModelMetrics`] and [`StreamMetrics`] are handles whose labels are resolved once, so
 //! that nothing is looked up per frame.
 

@@ -415,7 +415,8 @@ impl Shared {
             let _telling = self.telling.lock();
             let Some(change) = self.status.lock().untold.pop_front() else { return };
             let StateChange { state, reason, error, .. } = &change;
-            tracing::info!(stream = %self.stream.id, state = state.as_str(), reason, error, "stream");
+            let StreamRef { id, generation } = &self.stream;
+            tracing::info!(stream = %id, generation, state = state.as_str(), reason, error, "stream");
             (self.changed)(change);
         }
     }

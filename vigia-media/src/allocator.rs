@@ -24,9 +24,6 @@ fn set_arenas(arenas: usize) {
 
     let arenas = c_int::try_from(arenas).unwrap_or(c_int::MAX);
     // SAFETY: it is glibc's (the cfg above), declared as malloc.h has it, takes two numbers and keeps no pointer.
-    let done = unsafe { mallopt(M_ARENA_MAX, arenas) };
-    if done != 1 {
-        // There is no log yet; what follows is more memory, nothing else.
-        tracing::debug!(arenas, "the allocator keeps its own number of arenas");
-    }
+    // What a refusal costs is memory, nothing else.
+    let _done = unsafe { mallopt(M_ARENA_MAX, arenas) };
 }

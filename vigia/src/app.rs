@@ -21,7 +21,7 @@ use vigia_engine::stream::Means;
 use vigia_engine::worker::WorkerPool;
 use vigia_vision::picture::{Cover, PictureDecoder};
 
-use crate::config::{Config, Limits, StreamConfig};
+use crate::config::{Config, Limits, StreamConfig, check_stream_id};
 use crate::drain::Drain;
 use crate::error::{ApiError, Code, said, unusable};
 use crate::fetch::Fetcher;
@@ -238,7 +238,13 @@ impl App {
     /// # Errors
     /// What is wrong, by key.
     pub fn check_stream(&self, id: &str, stream: &StreamConfig) -> Result<(), ApiError> {
-        self.config.check_stream(id, stream).map_err(|why| ApiError::new(Code::InvalidStream, why))
+        let invalid = |why| ApiError::new(Code::InvalidStream, why);
+        // A model that was asked for on the command line is a pipeline, too, of which the configuration knows nothing.
+        if self.pipelines.iter().any(|served| served.wire.name == stream.pipeline) {
+            check_stream_id(id).map_err(|why| invalid(format!("id: {why}")))?;
+            return stream.validate().map_err(invalid);
+        }
+        self.config.check_stream(id, stream).map_err(invalid)
     }
 
     /// Reads the configuration file again and applies what differs in its streams. Reads files.

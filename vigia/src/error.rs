@@ -90,6 +90,8 @@ codes! {
     SeveralFiles, "several-files", UNPROCESSABLE_ENTITY, "More than one picture";
     /// Base64 that is none.
     InvalidBase64, "invalid-base64", UNPROCESSABLE_ENTITY, "The base64 is not valid";
+    /// A browser asks for the page of somebody else.
+    CrossOrigin, "cross-origin", FORBIDDEN, "Another site's page may not do this";
     /// An address that may not be fetched.
     UrlNotAllowed, "url-not-allowed", FORBIDDEN, "The URL is not allowed";
     /// An address that did not give a picture.

@@ -97,12 +97,34 @@ async fn every_request(
 ) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
-    let mut response = next.run(request).await;
+    let mut response = if from_another_site(&request) {
+        let detail = "a browser sent this for another site's page: only pages of this server may change things here";
+        ApiError::new(Code::CrossOrigin, detail).into_response()
+    } else {
+        next.run(request).await
+    };
     shared.metrics.answered(route.as_ref().map(MatchedPath::as_str), &method, response.status(), started.elapsed());
     if shared.app.drain.is_ending() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Whether a browser sends this for the page of another site: what only reads is safe, since such a page is not shown the
+/// answer; what changes something, and a WebSocket, is not. Other clients than browsers say nothing of the kind.
+fn from_another_site(request: &Request) -> bool {
+    let headers = request.headers();
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let reads = request.method().is_safe() && !headers.contains_key(header::UPGRADE);
+    if reads {
+        return false;
+    }
+    match (text("sec-fetch-site"), text("origin")) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        // Older browsers, and pages that did not come over TLS or from this machine.
+        (None, Some(origin)) => origin.split_once("://").map(|(_, host)| host) != text("host"),
+        (None, None) => false,
+    }
 }
 
 async fn nothing_here(uri: Uri) -> ApiError {

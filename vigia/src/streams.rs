@@ -79,10 +79,12 @@ pub struct Workshop {
 }
 
 /// Which place a stream takes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Place {
     /// One of its own.
     New,
+    /// The one that it had before the server started anew: it shows what is wrong with it, as nobody waits for an answer.
+    Restored,
     /// That of the one that was taken out under its id.
     Again,
 }
@@ -139,7 +141,7 @@ impl Streams {
                 continue;
             }
             let checked = config.check_stream(&id, &stream).map_err(|why| ApiError::new(Code::InvalidStream, why));
-            if let Err(error) = checked.and_then(|()| self.launch(&id, &stream, true, Place::New)) {
+            if let Err(error) = checked.and_then(|()| self.launch(&id, &stream, true, Place::Restored)) {
                 tracing::error!(stream = id, %error, "a stream that was added is left out");
             }
         }
@@ -207,7 +209,7 @@ impl Streams {
 
     fn apply(&self, id: &str, stream: &Arc<LiveStream>, config: &StreamConfig) -> Result<Arc<LiveStream>, ApiError> {
         let before = stream.config();
-        if !before.restarts(config) {
+        if !before.restarts(config) && !stream.is_over() {
             stream.reconfigure(config.clone(), self.options(config)?);
             return Ok(stream.clone());
         }
@@ -238,17 +240,19 @@ impl Streams {
         Ok(())
     }
 
-    /// Applies what differs between the streams of `new` and those of the configuration as it was read last; touches
-    /// nothing else.
+    /// Applies what differs between the streams of `new` and those of the configuration as it was read last, and brings
+    /// back those of it that have ended or were removed; touches nothing else.
     ///
     /// # Errors
     /// When something of it cannot be; nothing was changed then.
     pub fn reload(&self, new: &Config) -> Result<Reloaded, ApiError> {
         let mut file = self.file.lock();
-        let differs = |id: &String, config: &StreamConfig| file.get(id) != Some(config);
+        // One that the file has and that has ended, or is gone, differs as well.
+        let is_there = |id: &str| self.registry.get(id).is_some_and(|stream| !stream.is_over());
+        let differs = |id: &String, config: &StreamConfig| file.get(id) != Some(config) || !is_there(id);
         let changed: Vec<_> = new.streams.iter().filter(|(id, config)| differs(id, config)).collect();
         for (id, config) in &changed {
-            if self.registry.get(id).is_some_and(|stream| stream.is_added()) {
+            if self.registry.get(id).is_some_and(|stream| stream.is_added() && !stream.is_over()) {
                 let detail = format!("streams.{id}: a stream of this id was added over the API: remove that one first");
                 return Err(ApiError::new(Code::StreamExists, detail));
             }
@@ -319,7 +323,7 @@ impl Streams {
         let options = self.options(config)?;
         let pipeline = self.pipeline(&config.pipeline)?.clone();
         let reserved = match place {
-            Place::New => self.registry.reserve(id),
+            Place::New | Place::Restored => self.registry.reserve(id),
             Place::Again => self.registry.reserve_again(id),
         };
         let reserved = reserved.map_err(|error| match error {
@@ -334,7 +338,7 @@ impl Streams {
         let stream = reserved.stream().clone();
         let Opened { feed, shown, url } = match self.open(&stream, config) {
             Ok(opened) => opened,
-            Err(error) if is_added => return Err(unusable(&error)),
+            Err(error) if is_added && place != Place::Restored => return Err(unusable(&error)),
             // Nobody waits for an answer here: the stream shows what is wrong with it.
             Err(error) => {
                 let feed = Feed::Pulled(Box::new(move || Err(error.clone())));
@@ -387,7 +391,7 @@ impl Streams {
         self.workshop.pipelines.get(name).ok_or_else(|| {
             let known: Vec<_> = self.workshop.pipelines.keys().map(String::as_str).collect();
             let detail = format!("pipeline: \"{}\" is not served; there is {}", said(name), known.join(", "));
-            ApiError::new(Code::UnknownPipeline, detail)
+            ApiError::new(Code::InvalidStream, detail)
         })
     }
 

@@ -119,11 +119,13 @@ fn run_batch(
     let size = picks.len();
     let (mut requests, mut replies) = (Vec::with_capacity(size), Vec::with_capacity(size));
     for Picked { queued_at, item: Job { picture, roi, thresholds, held: _, reply }, .. } in picks {
-        let queued = started.saturating_duration_since(queued_at);
+        let mut queued = started.saturating_duration_since(queued_at);
         match picture {
             Picture::Frame(frame) => {
+                // Decoding is a time of its own; a crop's frame was decoded long before.
                 if let (None, Some(took)) = (&roi, frame.decode) {
                     metrics.decoded(took);
+                    queued = queued.saturating_sub(took);
                 }
                 replies.push((reply, queued, frame.clone()));
                 requests.push(Request { frame, roi, thresholds });
@@ -157,8 +159,6 @@ fn run_batch(
         if answer.output.is_ok() {
             metrics.ran(queued, &answer.cost);
         }
-        // Decoding is a time of its own.
-        let queued = queued.saturating_sub(frame.decode.unwrap_or_default());
         let batch = BatchInfo { size, position: position + 1 };
         shared.call(reply, Completed { answer, queued, batch, frame: Some(frame) });
     }

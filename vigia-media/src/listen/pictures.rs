@@ -84,6 +84,8 @@ pub(super) fn read(client: &Client<'_>, mut form: Form) -> Result<Left, SourceEr
                 let picture =
                     EncodedPicture { frame_id, captured_at: inbox.began, bytes: inbox.data()[..length].to_vec() };
                 inbox.skip(length);
+                // What is there of the next one came about now.
+                inbox.began = SystemTime::now();
                 if client.picture(picture) == Flow::Stop {
                     return Ok(Left::Stopped);
                 }
@@ -121,7 +123,7 @@ struct Inbox {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
-    /// When the first byte of what is here came.
+    /// About when the first byte of what is here came.
     began: SystemTime,
 }
 

@@ -15,6 +15,7 @@ use crate::config::{Config, StreamConfig};
 use crate::config::{PipelineConfig, StageConfig};
 #[cfg(feature = "onnx")]
 use crate::pipelines::{Loader, Overrides};
+use crate::streams::PUSH;
 
 /// The arguments.
 #[derive(Debug, Args)]
@@ -59,9 +60,13 @@ fn check_stream(id: &str, stream: &StreamConfig) -> String {
     }
 }
 
-/// The address as it may be shown; a file has to be there, nothing else is opened.
+/// The address as it may be shown; a file has to be there, nothing else is opened. Where a stream listens, the
+/// configuration has looked at the address already.
 #[cfg(feature = "gstreamer")]
 fn understood(id: &str, source: &str) -> Result<String, String> {
+    if source == PUSH || vigia_media::is_listening(source) {
+        return Ok(source.to_owned());
+    }
     let stream = StreamRef { id: StreamId::new(id), generation: 0 };
     match MediaSource::open(source, stream, IngestOptions::default()) {
         Ok(_not_started) => Ok(vigia_media::redact(source)),
@@ -69,9 +74,12 @@ fn understood(id: &str, source: &str) -> Result<String, String> {
     }
 }
 
-/// Nothing here could open it, and nothing here could show it without its password.
+/// Nothing here could open anything else, and nothing here could show it without its password.
 #[cfg(not(feature = "gstreamer"))]
-fn understood(_id: &str, _source: &str) -> Result<String, String> {
+fn understood(_id: &str, source: &str) -> Result<String, String> {
+    if source == PUSH {
+        return Ok(source.to_owned());
+    }
     Err("this vigia was built without GStreamer and opens no streams".to_owned())
 }
 
@@ -124,6 +132,8 @@ mod tests {
             "ok      stream door: rtsp://user:***@camera/h264 -> faces"
         );
         assert_eq!(check("test://"), "ok      stream door: test:// -> faces");
+        assert_eq!(check("push"), "ok      stream door: push -> faces");
+        assert_eq!(check("tcp-listen://127.0.0.1:9000"), "ok      stream door: tcp-listen://127.0.0.1:9000 -> faces");
         for wrong in
             ["gopher://user:hunter2@camera/", "rtsp://user:hunter2@:99999/", "no-such-file.mp4", "test://?frames=x"]
         {

@@ -152,8 +152,8 @@ impl JsonSchema for Span {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A duration with its unit.",
-            "type": "string", "pattern": "^ *([0-9]+ *(ms|s|m|h|d) *)+$",
+            "description": "A duration with its unit, or 0.",
+            "type": ["string", "integer"], "pattern": "^ *(0|([0-9]+ *(ms|s|m|h|d) *)+) *$", "minimum": 0, "maximum": 0,
             "examples": ["500ms", "2s", "1m 30s"]
         })
     }

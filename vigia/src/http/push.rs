@@ -14,6 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use vigia_core::backend::InferError;
 use vigia_core::source::EncodedPicture;
 use vigia_engine::memory::Charge;
@@ -45,8 +46,13 @@ struct OfFrame {
     #[param(pattern = "^[A-Za-z0-9_.-]{1,64}$", example = "door")]
     id: String,
     /// The frame's number; above that of the frame before
-    #[param(minimum = 0, example = 7)]
+    #[param(schema_with = number, example = 7)]
     frame_id: u64,
+}
+
+/// Any number of 64 bits.
+fn number() -> Schema {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(u64::MAX)).into()
 }
 
 /// What is wanted, as it is described; [`waits`] reads it.

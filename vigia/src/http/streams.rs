@@ -145,14 +145,13 @@ pub(super) async fn remove(State(shared): State<Shared>, Id(id): Id) -> Result<S
 
 /// Read the configuration file again
 ///
-/// What differs in its `streams` is applied; nothing else is touched. A file with a mistake is refused whole. SIGHUP does
+/// What differs in its `streams` is applied, and those of them that have ended or were removed come back; nothing else is touched. A file with a mistake is refused whole. SIGHUP does
 /// the same.
 #[utoipa::path(
     post, path = "/v1/reload", tag = "operations", operation_id = "reload",
     responses(
         (status = 200, description = "What was done", body = Reloaded, example = json!({"added": ["yard"], "changed": [], "removed": ["door"], "failed": [], "restart_needed": []})),
         (status = 409, description = "There is no configuration file, or a stream of the same id was added over the API", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "A stream's pipeline is not served", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "The file is not valid; the detail has line and hint", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "No room now, or shutting down; try again later", body = Problem, content_type = "application/problem+json"),
     ),

@@ -31,7 +31,9 @@ fn what_differs_is_applied_and_the_rest_keeps_its_counters() {
     let before = server.get("/v1/streams/stays");
     write(
         folder.path(),
-        &format!("server: {{grace: 5s}}\nstreams:\n  stays: {{source: \"{MOVING}\"}}\n  comes: {{source: \"{MOVING}\"}}\n"),
+        &format!(
+            "server: {{grace: 5s}}\nstreams:\n  stays: {{source: \"{MOVING}\"}}\n  comes: {{source: \"{MOVING}\"}}\n"
+        ),
     );
     let reloaded = server.json("POST", "/v1/reload", &Value::Null, 200);
     let expected =

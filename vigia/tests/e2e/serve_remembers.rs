@@ -20,12 +20,13 @@ fn after_an_orderly_end_and_after_a_sudden_one() {
     let start = || Serve::configured(folder.path(), "streams: {}\n");
     let first = start();
     first.add(&json!({"id": "door", "source": "push", "timeout": "1h", "every": 2}));
-    first.add(&json!({"id": "camera", "source": "rtsp://user:secret@127.0.0.1:1/a", "retry": {"initial": "1m", "max": "1m"}}));
+    first.add(
+        &json!({"id": "camera", "source": "rtsp://user:secret@127.0.0.1:1/a", "retry": {"initial": "1m", "max": "1m"}}),
+    );
     first.add(&json!({"id": "gone", "source": "push", "timeout": "1h"}));
     first.remove("gone");
     first.json("PATCH", "/v1/streams/door", &json!({"every": 1, "latency": "1h"}), 200);
-    let expected =
-        [json!(["camera", "rtsp://user:***@127.0.0.1:1/a", "faces"]), json!(["door", "push", "faces"])];
+    let expected = [json!(["camera", "rtsp://user:***@127.0.0.1:1/a", "faces"]), json!(["door", "push", "faces"])];
     assert_eq!(shown(&first), expected);
     first.terminate();
     assert_eq!(first.ended().status, Some(0));

@@ -17,6 +17,7 @@ mod live_pictures;
 mod memory_is_bounded;
 mod models_are_described;
 mod openapi_is_true;
+mod other_sites_are_refused;
 mod panic_is_survived;
 mod parameters_reach_the_model;
 mod picture_by_url;

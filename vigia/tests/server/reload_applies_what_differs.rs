@@ -115,17 +115,17 @@ fn what_was_added_over_the_api_is_left_alone() {
 }
 
 #[test]
-fn what_was_changed_or_removed_over_the_api_comes_back_when_the_file_changes() {
+fn what_was_removed_over_the_api_comes_back_and_what_was_changed_does_when_the_file_changes() {
     let mut all = Reloaded::start(&["door", "yard"]);
     all.server.remove("door");
     all.server.change("yard", &json!({"every": 3}));
-    all.assert_done(json!({}));
-    assert_eq!(all.ids(), ["yard"]);
+    all.assert_done(json!({"added": ["door"]}));
+    assert_eq!(all.server.app.streams.get("yard").map(|stream| stream.config().every), Ok(3));
     let changed = |id: &str| StreamConfig { every: 2, ..camera(id) };
     for id in ["door", "yard"] {
         all.config.streams.insert(id.to_owned(), changed(id));
     }
-    all.assert_done(json!({"added": ["door"], "changed": ["yard"]}));
+    all.assert_done(json!({"changed": ["door", "yard"]}));
     assert_eq!(all.server.app.streams.get("yard").map(|stream| stream.config()), Ok(changed("yard")));
 }
 
@@ -162,7 +162,7 @@ fn a_pipeline_that_is_not_served_is_one() {
     all.config.pipelines.insert("new".to_owned(), faces);
     all.config.streams.insert("yard".to_owned(), StreamConfig { pipeline: "new".to_owned(), ..camera("yard") });
     all.config.streams.remove("door");
-    let detail = all.reload().problem(404, "unknown-pipeline");
+    let detail = all.reload().problem(422, "invalid-stream");
     assert!(detail.contains("streams.yard") && detail.contains("\"new\""), "{detail}");
     assert_eq!(all.ids(), ["door"], "nothing was changed");
 }
