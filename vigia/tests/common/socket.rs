@@ -1,12 +1,13 @@
 //! A WebSocket's client.
 
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::Value;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Bytes, Message, WebSocket};
+use tungstenite::{Bytes, Error, Message, WebSocket};
 
 /// What a server says.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,11 @@ pub(crate) fn frame(frame_id: u64, picture: &[u8]) -> Vec<u8> {
     [frame_id.to_be_bytes().as_slice(), picture].concat()
 }
 
+/// A process that was stopped for a while has to go on where it was.
+fn was_interrupted(error: &Error) -> bool {
+    matches!(error, Error::Io(error) if error.kind() == ErrorKind::Interrupted)
+}
+
 impl Socket {
     /// Opens a socket; `guard` is the longest that anything may take.
     pub(crate) fn open(address: &str, path: &str, guard: Duration) -> Self {
@@ -41,12 +47,16 @@ impl Socket {
 
     /// Sends a message; says whether the other side is still there.
     pub(crate) fn try_send(&mut self, message: Message) -> bool {
-        self.0.send(message).is_ok()
+        let mut sent = self.0.send(message);
+        while sent.as_ref().is_err_and(was_interrupted) {
+            sent = self.0.flush();
+        }
+        sent.is_ok()
     }
 
     /// Sends a frame.
     pub(crate) fn push(&mut self, frame_id: u64, picture: &[u8]) {
-        self.0.send(Message::Binary(Bytes::from(frame(frame_id, picture)))).expect("sent");
+        assert!(self.try_send(Message::Binary(Bytes::from(frame(frame_id, picture)))), "the server is gone");
     }
 
     /// What the server says next. What it only asks (pings) is answered.
@@ -59,9 +69,10 @@ impl Socket {
                 }
                 Ok(Message::Ping(_) | Message::Pong(_)) => {}
                 Ok(other) => unreachable!("the server does not say {other:?}"),
-                Err(tungstenite::Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
                     unreachable!("the server says nothing")
                 }
+                Err(error) if was_interrupted(&error) => {}
                 Err(_gone) => return Said::Gone,
             }
         }

@@ -76,6 +76,7 @@ fn are_as_they_were() {
         add(&with(pushed_body("more"), json!({"sourec": "push"}))),
         client.patch("yard", &json!({"source": "missing"})),
         client.send("POST", "/v1/reload", &[], &[]),
+        client.send("POST", "/v1/reload", &[("origin", "http://another.example")], &[]),
         server.put("over", 1, ""),
         server.put("door", 1, ""),
         frame(8, ""),
