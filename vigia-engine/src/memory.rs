@@ -28,8 +28,18 @@ impl Budget {
 
     /// Takes bytes; `None` when there are not so many left. Never waits.
     pub fn take(&self, bytes: u64) -> Option<Charge> {
+        self.take_up_to(self.0.limit, bytes)
+    }
+
+    /// The same for what is not to take all there is: when no more than so many quarters are in use then.
+    pub fn take_within(&self, quarters: u64, bytes: u64) -> Option<Charge> {
+        let limit = self.0.limit;
+        self.take_up_to(limit / 4 * quarters + limit % 4 * quarters / 4, bytes)
+    }
+
+    fn take_up_to(&self, limit: u64, bytes: u64) -> Option<Charge> {
         let account = self.0.clone();
-        account.take(bytes).then(|| Charge { account, bytes })
+        account.take(limit, bytes).then(|| Charge { account, bytes })
     }
 
     /// Bytes that are taken now.
@@ -44,8 +54,8 @@ impl Budget {
 }
 
 impl Account {
-    fn take(&self, bytes: u64) -> bool {
-        let sum = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.limit);
+    fn take(&self, limit: u64, bytes: u64) -> bool {
+        let sum = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= limit);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum).is_ok()
     }
 }
@@ -54,7 +64,7 @@ impl Charge {
     /// Takes more bytes for the same thing; says whether there were so many left.
     #[must_use]
     pub fn grow(&mut self, bytes: u64) -> bool {
-        let taken = self.account.take(bytes);
+        let taken = self.account.take(self.account.limit, bytes);
         if taken {
             self.bytes += bytes;
         }
@@ -86,5 +96,8 @@ mod tests {
         assert_eq!((first.bytes(), budget.used(), budget.limit()), (100, 100, 100));
         drop(first);
         assert_eq!(budget.used(), 0);
+        let _half = budget.take_within(2, 50).expect("room");
+        assert!(budget.take_within(2, 1).is_none() && budget.take_within(3, 26).is_none());
+        assert!(budget.take_within(3, 25).is_some());
     }
 }

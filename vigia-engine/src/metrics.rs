@@ -72,6 +72,9 @@ enum Step {
     Postprocess,
 }
 
+/// The steps that are measured for each stream; decoding is not known of video.
+const STREAM_STEPS: [Step; 4] = [Step::Queue, Step::Preprocess, Step::Inference, Step::Postprocess];
+
 impl EncodeLabelValue for Step {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         let name = match self {
@@ -105,6 +108,12 @@ struct OfOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfStream {
     stream: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfStreamStep {
+    stream: String,
+    stage: Step,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -145,6 +154,7 @@ pub struct Metrics {
     inferred: Family<OfStream, Counter>,
     dropped: Family<OfReason, Counter>,
     latency: Family<OfStream, Histogram, Seconds>,
+    steps: Family<OfStreamStep, Histogram, Seconds>,
     connects: Family<OfStream, Counter>,
     panics: Family<OfStream, Counter>,
     cached_frames: Family<OfStream, Gauge>,
@@ -163,6 +173,7 @@ impl Default for Metrics {
             inferred: Family::default(),
             dropped: Family::default(),
             latency: Family::new_with_constructor(Seconds),
+            steps: Family::new_with_constructor(Seconds),
             connects: Family::default(),
             panics: Family::default(),
             cached_frames: Family::default(),
@@ -186,6 +197,8 @@ impl Metrics {
         r.register("stream_frames_dropped", "Frames without a result by reason", self.dropped.clone());
         let help = "From the arrival of a frame to its result";
         r.register_with_unit("stream_latency", help, Unit::Seconds, self.latency.clone());
+        let help = "Time of the frames of a stream that have a result, by stage";
+        r.register_with_unit("stream_stage_duration", help, Unit::Seconds, self.steps.clone());
         r.register("stream_connects", "Attempts to open the stream's source", self.connects.clone());
         r.register("stream_panics", "Streams whose worker panicked", self.panics.clone());
         r.register("stream_cache_frames", "Frames that wait for the model now", self.cached_frames.clone());
@@ -224,6 +237,8 @@ impl Metrics {
             inferred: self.inferred.get_or_create_owned(&of()),
             dropped: DropReason::ALL.map(dropped),
             latency: self.latency.get_or_create_owned(&of()),
+            steps: STREAM_STEPS
+                .map(|stage| self.steps.get_or_create_owned(&OfStreamStep { stream: stream.to_owned(), stage })),
             connects: self.connects.get_or_create_owned(&of()),
             panics: self.panics.get_or_create_owned(&of()),
             cached_frames: self.cached_frames.get_or_create_owned(&of()),
@@ -240,6 +255,9 @@ impl Metrics {
         self.cached_frames.remove(&of);
         self.cached_bytes.remove(&of);
         self.latency.remove(&of);
+        for stage in STREAM_STEPS {
+            self.steps.remove(&OfStreamStep { stream: stream.to_owned(), stage });
+        }
         for reason in DropReason::ALL {
             self.dropped.remove(&OfReason { stream: stream.to_owned(), reason: reason.as_str() });
         }
@@ -360,10 +378,23 @@ pub struct StreamMetrics {
     pub(crate) inferred: Counter<u64, AtomicU64>,
     pub(crate) dropped: [Counter<u64, AtomicU64>; 6],
     pub(crate) latency: Histogram,
+    /// In the order of [`STREAM_STEPS`].
+    steps: [Histogram; 4],
     pub(crate) connects: Counter<u64, AtomicU64>,
     pub(crate) panics: Counter<u64, AtomicU64>,
     pub(crate) cached_frames: Gauge,
     pub(crate) cached_bytes: Gauge,
+}
+
+impl StreamMetrics {
+    /// A frame has its result.
+    pub(crate) fn took(&self, timing: &vigia_core::result::Timing) {
+        self.latency.observe(timing.total.as_secs_f64());
+        let times = [timing.queue, timing.preprocess, timing.inference, timing.postprocess];
+        for (step, time) in self.steps.iter().zip(times) {
+            step.observe(time.as_secs_f64());
+        }
+    }
 }
 
 impl Default for StreamMetrics {

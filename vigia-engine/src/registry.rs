@@ -88,9 +88,11 @@ impl<S: Entry> Remover<S> {
         state.place(stream)?;
         let (_, entry) = state.streams.remove(&stream.id)?;
         let entry = entry?;
-        entry.discard();
         state.leaving.push_back(entry.clone());
         drop(state);
+        // Whoever waits for its frames is told by this: not under the lock. It is joined after it was asked to end, or
+        // while.
+        entry.discard();
         self.0.changed.notify_all();
         Some(entry)
     }

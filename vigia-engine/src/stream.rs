@@ -130,6 +130,8 @@ pub struct StreamStatus {
     pub reason: Option<&'static str>,
     /// How often the source was tried since it last worked.
     pub attempts: u32,
+    /// How often the source was opened, or tried to be.
+    pub connects: u64,
     /// What went wrong last.
     pub last_error: Option<String>,
     /// Width and height of the newest frame, in pixels.
@@ -288,6 +290,11 @@ impl Stream {
         &self.shared.stream
     }
 
+    /// Where it stands now.
+    pub fn state(&self) -> StreamState {
+        self.shared.status.lock().state
+    }
+
     /// How it is doing now.
     pub fn status(&self) -> StreamStatus {
         let now = Instant::now();
@@ -299,6 +306,7 @@ impl Stream {
             since: status.since,
             reason: status.reason,
             attempts: status.attempts,
+            connects: metrics.connects.get(),
             last_error: status.last_error.clone(),
             size: status.size,
             fps_in: status.rate_in.per_second(now),
@@ -318,7 +326,7 @@ impl Stream {
     /// # Errors
     /// When the stream is over, or its id is not above the last one. `waiter` is not called then.
     pub fn push(&self, picture: EncodedPicture, waiter: Option<Waiter>) -> Result<u64, Refused> {
-        self.shared.take_picture(picture, waiter)
+        self.shared.take_picture(picture, false, waiter)
     }
 
     /// Works on the frames that come from now on in another way; the cache stays as it was.
@@ -398,9 +406,9 @@ impl Status {
 impl Shared {
     /// Makes the thread look at what has changed.
     fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
-            // No room means that events are there to wake it.
-            let _full = self.events.try_send(Event::Wake);
+        // No room means that events are there to wake it.
+        if !self.woken.swap(true, Ordering::AcqRel) && self.events.try_send(Event::Wake).is_err() {
+            self.woken.store(false, Ordering::Release);
         }
     }
 

@@ -134,14 +134,17 @@ fn check_file(path: &Path, shown: &str) -> Result<(), SourceError> {
     if meta.is_dir() {
         return Err(SourceError::Undecodable(format!("{shown} is a folder, not a video")));
     }
+    // Opening a pipe waits for whoever writes into it, and the pipeline would miss what is read here.
+    if !meta.is_file() {
+        return Ok(());
+    }
     let mut file =
         std::fs::File::open(path).map_err(|e| SourceError::NotFound(format!("{shown}: cannot be opened: {e}")))?;
-    if meta.is_file() && meta.len() == 0 {
+    if meta.len() == 0 {
         return Err(SourceError::Undecodable(format!("{shown} is empty")));
     }
-    // From a pipe, the pipeline would miss what is read here.
     let mut magic = [0; 6];
-    if meta.is_file() && file.read_exact(&mut magic).is_ok() && matches!(&magic, b"GIF87a" | b"GIF89a") {
+    if file.read_exact(&mut magic).is_ok() && matches!(&magic, b"GIF87a" | b"GIF89a") {
         let what = "is a GIF animation; convert it to MP4 or PNG first";
         return Err(SourceError::Undecodable(format!("{shown} {what}")));
     }

@@ -18,7 +18,7 @@ use vigia_engine::memory::{Budget, Charge};
 use vigia_engine::metrics::{Metrics, ModelFigures};
 use vigia_engine::pipeline::{self, Pipeline};
 use vigia_engine::stream::Means;
-use vigia_engine::worker::WorkerPool;
+use vigia_engine::worker::{PoolError, WorkerPool};
 use vigia_vision::picture::{Cover, PictureDecoder};
 
 use crate::config::{Config, Limits, StreamConfig, check_stream_id};
@@ -33,6 +33,9 @@ use crate::wire::{self, Reloaded};
 /// Jobs that may wait for a thread that decodes or draws. What bounds the pictures is the room ahead of each detector; this
 /// bounds drawings, too.
 const WAITING_JOBS: usize = 1024;
+
+/// Changes of the dictionary of streams that may wait.
+const WAITING_CHANGES: usize = 1024;
 
 /// A model that is served.
 #[derive(Clone, Debug)]
@@ -93,6 +96,8 @@ pub struct App {
     decoder: Arc<PictureDecoder>,
     painter: Arc<Painter>,
     pool: Arc<WorkerPool>,
+    /// One thread: the dictionary of streams is changed by one at a time, and that may take a while.
+    clerk: WorkerPool,
     memory: Budget,
     /// As the server was started with it.
     config: Config,
@@ -162,7 +167,7 @@ impl App {
         // At full size: whoever looks at a stream wants to see all of it, and crops are cut out of it.
         let decode = Arc::new(move |bytes: &[u8]| whole.decode(bytes, None).map_err(unusable));
         let workshop = Workshop {
-            feeds: setup.feeds,
+            feeds: Arc::from(setup.feeds),
             pipelines: pipelines.iter().map(|p| (p.wire.name.clone(), p.pipeline.clone())).collect(),
             means: Means { pool: pool.clone(), decode, budget: memory.clone() },
             metrics: metrics.clone(),
@@ -175,6 +180,7 @@ impl App {
             decoder,
             painter: Arc::default(),
             pool,
+            clerk: WorkerPool::start("streams", 1, WAITING_CHANGES)?,
             memory,
             config: config.clone(),
             config_file: setup.config_file,
@@ -289,6 +295,44 @@ impl App {
     /// When these have no room, or the work panicked.
     pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
         Ok(self.pool.call(work).await?)
+    }
+
+    /// Does something to the dictionary of streams, or reads the configuration: what may look at files, names and ports, and
+    /// wait for them.
+    ///
+    /// # Errors
+    /// When too many such things wait already, or the work panicked.
+    pub async fn arrange<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let app = Arc::downgrade(self);
+        // The last owner of all this is to be somebody else than one of its own threads.
+        let work = move || app.upgrade().map(|app| work(&app));
+        let closing = || ApiError::new(Code::ShuttingDown, "the server is shutting down");
+        match self.clerk.call(work).await {
+            Ok(done) => done.ok_or_else(closing),
+            Err(PoolError::Full) => {
+                let detail = "too many changes of streams wait already; try again later";
+                Err(ApiError::new(Code::Overloaded, detail))
+            }
+            Err(PoolError::Panicked) => {
+                Err(ApiError::new(Code::Internal, "the change failed in a way it should not; it is in the log"))
+            }
+        }
+    }
+
+    /// The same for whom nobody waits.
+    pub fn arrange_later(self: &Arc<Self>, work: impl FnOnce(&Self) + Send + 'static) {
+        let app = Arc::downgrade(self);
+        let work = move || {
+            if let Some(app) = app.upgrade() {
+                work(&app);
+            }
+        };
+        if self.clerk.offer(work).is_err() {
+            tracing::error!("too many changes of streams wait already; this one is left out");
+        }
     }
 
     /// Takes memory for `bytes` of a body; it is given back when dropped.

@@ -24,6 +24,7 @@ use vigia_engine::worker::WorkerPool;
 use crate::config::StreamConfig;
 use crate::error::ApiError;
 use crate::paint::Painter;
+use crate::streams::PUSH;
 use crate::wire::{Origin, ResultLine, StateEvent, StreamWire};
 
 /// Results that are kept for listeners that come back.
@@ -202,6 +203,16 @@ impl LiveStream {
         self.config.lock().clone()
     }
 
+    /// Its source as it may be shown.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Its frames are pushed.
+    pub fn is_pushed(&self) -> bool {
+        self.source == PUSH
+    }
+
     /// It was added over the API, not by the configuration file.
     pub fn is_added(&self) -> bool {
         self.is_added
@@ -209,7 +220,7 @@ impl LiveStream {
 
     /// It takes no more frames.
     pub fn is_over(&self) -> bool {
-        self.stream.status().state.is_over()
+        self.stream.state().is_over()
     }
 
     /// Goes on with another configuration, where nothing has to start anew for it.

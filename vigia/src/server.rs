@@ -107,7 +107,7 @@ impl Bound {
                 tokio::select! {
                     left = &mut serving => break left,
                     _ = terminate.recv() => begin_to_end(&app, grace),
-                    _ = hangup.recv() => reload(&app).await,
+                    _ = hangup.recv() => app.arrange_later(reload),
                     // The second one does not wait.
                     _ = interrupt.recv() => {
                         if drain.is_ending() {
@@ -127,9 +127,8 @@ impl Bound {
     }
 }
 
-async fn reload(app: &Arc<App>) {
-    let reloading = app.clone();
-    match app.compute(move || reloading.reload()).await.flatten() {
+fn reload(app: &App) {
+    match app.reload() {
         Ok(reloaded) => tracing::info!(?reloaded, "the configuration was read again"),
         Err(error) => tracing::error!(%error, "the configuration was not applied; the server goes on as it was"),
     }

@@ -29,6 +29,8 @@ impl OpenFeed for MediaFeeds {
         if vigia_media::is_listening(&address) {
             let listener = Listener::bind(&address)?;
             let url = Some(listener.url());
+            // Whoever is silent has to make room for the next one before the stream itself ends for want of frames.
+            let options = IngestOptions { inactivity_timeout: config.timeout / 3, ..options };
             let open = move || listener.source(stream.clone(), options.clone());
             return Ok(Opened { feed: Feed::Listening(Box::new(open)), shown, url });
         }

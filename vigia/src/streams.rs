@@ -69,7 +69,7 @@ impl OpenFeed for PushedOnly {
 /// What streams are made of.
 pub struct Workshop {
     /// Opens sources.
-    pub feeds: Box<dyn OpenFeed>,
+    pub feeds: Arc<dyn OpenFeed>,
     /// Pipelines by name.
     pub pipelines: BTreeMap<String, Arc<Pipeline>>,
     /// What they share.
@@ -168,8 +168,13 @@ impl Streams {
         let file = self.file.lock();
         let over = self.registry.get(id).filter(|old| old.is_over());
         let place = if over.is_some() { Place::Again } else { Place::New };
-        if over.is_some() {
+        if let Some(over) = &over {
             self.may_start_anew()?;
+            if !over.listens() {
+                // Now, while what is shown of the old one is still there.
+                self.options(config)?;
+                self.open(over.stream(), config).map_err(|error| unusable(&error))?;
+            }
             self.take_out(id);
         }
         let added = self.launch(id, config, true, place);
@@ -193,12 +198,22 @@ impl Streams {
     ) -> Result<Arc<LiveStream>, ApiError> {
         let file = self.file.lock();
         let stream = self.get(id)?;
-        let config = edit(&stream.config())?;
-        if stream.config().restarts(&config) && !stream.listens() {
+        let before = stream.config();
+        let mut config = edit(&before)?;
+        // Somebody sends back what they were shown, without the password.
+        if config.source == stream.source() {
+            config.source.clone_from(&before.source);
+        }
+        // A port that both listen on is free only once the stream is gone.
+        let same_port = stream.listens() && config.source == before.source;
+        if before.restarts(&config) && !same_port {
             // Now, while the stream still goes on as it is.
             self.open(stream.stream(), &config).map_err(|error| unusable(&error))?;
         }
         let is_added = stream.is_added();
+        if before.restarts(&config) || stream.is_over() {
+            self.may_start_anew()?;
+        }
         let changed = self.apply(id, &stream, &config)?;
         if is_added {
             self.store.put(id, Some(&config));
@@ -216,7 +231,6 @@ impl Streams {
         let is_added = stream.is_added();
         // What cannot work is found out first, as far as possible; a port that both listen on is free only after.
         self.options(config)?;
-        self.may_start_anew()?;
         self.take_out(id);
         wait_for_port(stream);
         self.launch(id, config, is_added, Place::Again).inspect_err(|_error| {
@@ -270,6 +284,13 @@ impl Streams {
         }
         for (id, config) in changed {
             let outcome = match self.registry.get(id) {
+                // It is over: from now on the id is the file's.
+                Some(stream) if stream.is_added() => self.may_start_anew().and_then(|()| {
+                    self.take_out(id);
+                    wait_for_port(&stream);
+                    self.store.put(id, None);
+                    self.launch(id, config, false, Place::Again).map(|_| &mut reloaded.changed)
+                }),
                 Some(stream) => self.apply(id, &stream, config).map(|_| &mut reloaded.changed),
                 None => self.launch(id, config, false, Place::New).map(|_| &mut reloaded.added),
             };
@@ -282,8 +303,13 @@ impl Streams {
             }
         }
         file.clone_from(&new.streams);
-        // The next time they are tried again.
-        file.retain(|id, _| !reloaded.failed.iter().any(|failed| failed.id == *id));
+        // The next time they are tried again; what goes on as it was is known as such, so that it can be removed.
+        for wire::FailedStream { id, .. } in &reloaded.failed {
+            match self.registry.get(id) {
+                Some(stream) => file.insert(id.clone(), stream.config()),
+                None => file.remove(id),
+            };
+        }
         Ok(reloaded)
     }
 
@@ -340,9 +366,18 @@ impl Streams {
             Ok(opened) => opened,
             Err(error) if is_added && place != Place::Restored => return Err(unusable(&error)),
             // Nobody waits for an answer here: the stream shows what is wrong with it.
+            // A port that is in use now may be free the next time.
             Err(error) => {
-                let feed = Feed::Pulled(Box::new(move || Err(error.clone())));
-                Opened { feed, shown: hidden(&config.source), url: None }
+                let (feeds, stream, config) = (self.workshop.feeds.clone(), stream.clone(), config.clone());
+                let (shown, mut first) = (hidden(&config.source), Some(error));
+                let open = move || match first.take() {
+                    Some(error) => Err(error),
+                    None => match feeds.open(&stream, &config)?.feed {
+                        Feed::Pulled(mut open) | Feed::Listening(mut open) => open(),
+                        Feed::Pushed => Err(SourceError::NotFound("frames of this source are pushed".to_owned())),
+                    },
+                };
+                Opened { feed: Feed::Pulled(Box::new(open)), shown, url: None }
             }
         };
         let (remover, metrics, store) = (self.registry.remover(), self.workshop.metrics.clone(), self.store.clone());

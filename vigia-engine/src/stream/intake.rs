@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 use std::time::Instant;
 
-use vigia_core::admission::DropReason;
+use vigia_core::admission::{CacheMode, CachePolicy, DropReason};
 use vigia_core::backend::InferError;
 use vigia_core::batching::Live;
 use vigia_core::detection::Thresholds;
@@ -39,6 +39,8 @@ pub enum Refused {
 /// What is known of a frame when it comes.
 struct Arrival {
     frame_id: Option<u64>,
+    /// Where its id is not above the last one, it gets one that is: who connects anew may count anew.
+    renumbers: bool,
     size: Option<Size>,
     bytes: u64,
     now: Instant,
@@ -79,10 +81,10 @@ fn signed(bytes: u64) -> i64 {
 
 impl Shared {
     /// Counts a frame and decides whether it is to be looked at.
-    fn admit(&self, arrival: &Arrival) -> Result<Admitted, Refused> {
+    fn admit(&self, mut arrival: Arrival) -> Result<Admitted, Refused> {
         let mut status = self.status.lock();
-        self.came(&mut status, arrival)?;
-        let admitted = self.decide(&mut status, arrival);
+        self.came(&mut status, &mut arrival)?;
+        let admitted = self.decide(&mut status, &arrival);
         let has_news = !status.untold.is_empty();
         drop(status);
         if has_news {
@@ -92,14 +94,17 @@ impl Shared {
     }
 
     /// Counts it in.
-    fn came(&self, status: &mut Status, arrival: &Arrival) -> Result<(), Refused> {
+    fn came(&self, status: &mut Status, arrival: &mut Arrival) -> Result<(), Refused> {
         if status.closed {
             return Err(Refused::Ended);
         }
         if let (Some(id), Some(last)) = (arrival.frame_id, status.last_id)
             && id <= last
         {
-            return Err(Refused::NotAbove { last });
+            if !arrival.renumbers {
+                return Err(Refused::NotAbove { last });
+            }
+            arrival.frame_id = None;
         }
         status.received += 1;
         self.metrics.received.inc();
@@ -122,7 +127,7 @@ impl Shared {
             DropReason::Skipped
         } else if status.open.len() >= self.room {
             DropReason::Overload
-        } else if let Some(charge) = self.means.budget.take(arrival.bytes) {
+        } else if let Some(charge) = self.room_for(options.cache, arrival.bytes) {
             let number = status.submitted;
             status.submitted += 1;
             status.open.insert(number);
@@ -136,16 +141,27 @@ impl Shared {
         Admitted::No(frame_id, reason)
     }
 
+    /// Memory for one more frame. A stream that has some in its cache already gets it while half of all memory is free,
+    /// one that has none, or drops another for it, while a quarter is: so that no stream, however much it may keep, takes
+    /// the last of it from the others, and live frames not from posts.
+    fn room_for(&self, cache: CachePolicy, bytes: u64) -> Option<Charge> {
+        let cached = usize::try_from(self.metrics.cached_frames.get()).unwrap_or(0);
+        let replaces = cache.mode == CacheMode::Latest && cached >= cache.frames.max(1);
+        let quarters = if cached == 0 || replaces { 3 } else { 2 };
+        self.means.budget.take_within(quarters, bytes)
+    }
+
     /// Takes a picture in that is still encoded; its id.
     pub(super) fn take_picture(
         self: &Arc<Self>,
         picture: EncodedPicture,
+        renumbers: bool,
         waiter: Option<Waiter>,
     ) -> Result<u64, Refused> {
         let EncodedPicture { frame_id, captured_at, bytes } = picture;
         let now = Instant::now();
-        let arrival = Arrival { frame_id, size: None, bytes: bytes.len() as u64, now };
-        let (frame_id, number, live, thresholds, cached) = match self.admit(&arrival)? {
+        let arrival = Arrival { frame_id, renumbers, size: None, bytes: bytes.len() as u64, now };
+        let (frame_id, number, live, thresholds, cached) = match self.admit(arrival)? {
             Admitted::Yes { frame_id, number, live, thresholds, cached } => {
                 (frame_id, number, live, thresholds, cached)
             }
@@ -174,8 +190,8 @@ impl Shared {
         let now = Instant::now();
         let image = &frame.image;
         let bytes = (0..image.format().planes()).map(|plane| image.plane(plane).0.len() as u64).sum();
-        let arrival = Arrival { frame_id: None, size: Some(image.source_size()), bytes, now };
-        match self.admit(&arrival) {
+        let arrival = Arrival { frame_id: None, renumbers: true, size: Some(image.source_size()), bytes, now };
+        match self.admit(arrival) {
             Ok(Admitted::Yes { frame_id, number, live, thresholds, cached }) => {
                 // Numbers go on where the source was opened again.
                 frame.frame_id = frame_id;
@@ -303,15 +319,8 @@ impl FrameSink for StreamSink {
     }
 
     fn picture(&mut self, picture: EncodedPicture) -> Flow {
-        match self.0.take_picture(picture, None) {
-            Ok(_id) => Flow::Continue,
-            Err(Refused::Ended) => Flow::Stop,
-            Err(refused @ Refused::NotAbove { .. }) => {
-                // A sender that begins again counts on from where the stream is.
-                self.trouble(&SourceError::Undecodable(format!("a picture was left out: {refused}")));
-                Flow::Continue
-            }
-        }
+        // Only the end of the stream is a reason to refuse it.
+        if self.0.take_picture(picture, true, None).is_ok() { Flow::Continue } else { Flow::Stop }
     }
 
     fn trouble(&mut self, error: &SourceError) {

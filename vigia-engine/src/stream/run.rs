@@ -124,7 +124,10 @@ impl Loop {
 
     /// What to do once the source is over; `worked` when it gave frames, for `played`.
     fn after(&self, outcome: Result<(), SourceError>, worked: bool, played: Duration) -> Next {
-        let options = self.shared.status.lock().options;
+        let status = self.shared.status.lock();
+        // A camera that is just starting says strange things; one that has worked will work again.
+        let (options, ever_worked) = (status.options, status.received > 0);
+        drop(status);
         let error = match outcome {
             // A file of a moment is not opened in a frenzy.
             Ok(()) if options.repeat && worked => {
@@ -133,7 +136,7 @@ impl Loop {
             Ok(()) => return Next::Over(StreamState::Ended, None),
             // What never gave a picture will give none next time either.
             Err(error @ (SourceError::NotFound(_) | SourceError::Library(_) | SourceError::Undecodable(_)))
-                if !worked =>
+                if !ever_worked =>
             {
                 return Next::Over(StreamState::Failed, Some((error.reason(), error.to_string())));
             }
@@ -249,7 +252,8 @@ impl Loop {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Result(number, result, awaited) => drop(self.early.insert(number, (result, awaited))),
-            Event::Wake => self.shared.woken.store(false, Ordering::Release),
+            // A swap, so that what was set before the wake-up is seen after it.
+            Event::Wake => drop(self.shared.woken.swap(false, Ordering::AcqRel)),
             Event::Ended(_) => {}
         }
         while let Some(first) = self.early.first_entry() {
@@ -266,7 +270,7 @@ impl Loop {
             status.latency.add(total);
             drop(status);
             self.shared.metrics.inferred.inc();
-            self.shared.metrics.latency.observe(total.as_secs_f64());
+            self.shared.metrics.took(&result.timing);
             let publish = &mut self.publish;
             let published = catch_unwind(AssertUnwindSafe(|| publish(result.clone())));
             if let Some(awaited) = awaited {

@@ -16,7 +16,8 @@ const FRAME: u64 = 64 * 48;
 fn a_full_budget_drops_as_overload_and_gets_everything_back() {
     let (script, gate) = Gate::before(boxes_by_frame());
     let (open, sinks) = PushedSource::opener();
-    let means = means_of(2 * FRAME);
+    // Half of it is for frames of a stream that has some already.
+    let means = means_of(4 * FRAME);
     let (stream, heard) = start_with(door(), pipeline(script), fifo(8), Feed::Pulled(open), means.clone());
     let mut sink = sinks.recv().expect("opened");
     push(&mut sink);

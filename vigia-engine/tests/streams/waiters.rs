@@ -66,7 +66,7 @@ fn of_a_frame_that_finds_a_full_cache() {
 
 #[test]
 fn of_a_frame_for_which_there_is_no_memory() {
-    let (stream, _heard) = start_with(door(), pipeline(boxes_by_frame()), stream_options(), Feed::Pushed, means_of(6));
+    let (stream, _heard) = start_with(door(), pipeline(boxes_by_frame()), stream_options(), Feed::Pushed, means_of(8));
     assert_eq!(reason(push_picture(&stream, b"picture")), DropReason::Overload);
     assert_eq!(push_picture(&stream, b"small").number(), 1);
 }

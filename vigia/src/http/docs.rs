@@ -104,7 +104,7 @@ pub(super) fn problem_example() -> Value {
 pub(super) fn stream_example() -> Value {
     json!({
         "id": "door", "source": "rtsp://user:***@10.0.0.7/h264", "url": null, "pipeline": "faces", "state": "online",
-        "since": "2026-01-01T12:00:00.000Z", "reason": null, "attempts": 0, "last_error": null, "width": 1280, "height": 720,
+        "since": "2026-01-01T12:00:00.000Z", "reason": null, "attempts": 0, "reconnects": 0, "last_error": null, "width": 1280, "height": 720,
         "fps": {"in": 15.0, "inferred": 13.8},
         "frames": {"received": 1200, "inferred": 1100, "pending": 1, "dropped": {"superseded": 99}},
         "latency_ms": {"p50": 41.0, "p99": 88.0}, "cache": {"frames": 1, "bytes": 1_382_400}

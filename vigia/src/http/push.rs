@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -22,14 +22,13 @@ use vigia_engine::stream::{Outcome, Refused};
 
 use super::docs::PictureBytes;
 use super::listener::Slot;
-use super::sockets::{self, PING};
+use super::sockets::{self, PING, SILENCE};
 use super::streams::{Id, OfStream, no_text};
 use super::watch::not_ending;
 use super::{Shared, body};
 use crate::drain::UnderWay;
 use crate::error::{ApiError, Code, said};
 use crate::live::LiveStream;
-use crate::streams::PUSH;
 use crate::wire::{Problem, ResultLine};
 
 /// Frames of one socket that may be under way; more are read when one of them is answered.
@@ -180,7 +179,7 @@ fn ending() -> ApiError {
 /// The stream, where its frames are pushed.
 fn pushed(shared: &Shared, id: &str) -> Result<Arc<LiveStream>, ApiError> {
     let stream = shared.app.streams.get(id)?;
-    if stream.config().source == PUSH {
+    if stream.is_pushed() {
         return Ok(stream);
     }
     let detail = format!("the frames of stream \"{id}\" come from its source: push into one whose source is push");
@@ -310,6 +309,8 @@ impl Pusher {
         let drain = self.shared.app.drain.clone();
         let (mut ended, mut ending) = (std::pin::pin!(outputs.ended()), std::pin::pin!(drain.ending()));
         let mut ping = tokio::time::interval(PING);
+        // When the other side was heard last; it answers pings, if nothing else.
+        let mut heard = Instant::now();
         // Why no more is read: the socket is closed with it once everything is answered.
         let mut close = None;
         loop {
@@ -326,7 +327,7 @@ impl Pusher {
             let reads = close.is_none() && under_way < PIPELINE as u64;
             tokio::select! {
                 Some(answer) = self.answered.recv() => drop(self.early.insert(answer.number, answer)),
-                message = socket.recv(), if reads => match message {
+                message = socket.recv(), if reads => match message.inspect(|_| heard = Instant::now()) {
                     Some(Ok(Message::Binary(message))) => self.frame(message),
                     Some(Ok(Message::Text(_))) => {
                         let why = "a frame is a binary message: its number in 8 bytes, then the picture";
@@ -348,7 +349,12 @@ impl Pusher {
                 }
                 () = &mut ending, if close.is_none() => close = Some((close_code::AWAY, sockets::ENDING)),
                 _ = ping.tick() => {
-                    if socket.send(Message::Ping(Bytes::new())).await.is_err() {
+                    // While nothing is read, nothing is heard.
+                    if !reads {
+                        heard = Instant::now();
+                    }
+                    // Gone, or with a message that does not come to its end and takes memory that long.
+                    if heard.elapsed() > SILENCE || socket.send(Message::Ping(Bytes::new())).await.is_err() {
                         return;
                     }
                 }

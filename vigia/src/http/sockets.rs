@@ -1,7 +1,7 @@
 //! Results of several streams over one WebSocket, and what sockets share.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -39,6 +39,9 @@ pub(super) async fn goodbye(mut socket: WebSocket, why: Option<(u16, &'static st
     }
     let _enough = timeout(LINGER, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
 }
+
+/// After so long without a word, not even the answer to a ping, the other side is taken for gone.
+pub(super) const SILENCE: Duration = PING.saturating_mul(3);
 
 /// What does not begin as a WebSocket does.
 pub(super) fn no_handshake(why: &WebSocketUpgradeRejection) -> ApiError {
@@ -131,6 +134,7 @@ impl Follower {
         let drain = self.shared.app.drain.clone();
         let mut ending = std::pin::pin!(drain.ending());
         let mut ping = tokio::time::interval(PING);
+        let mut heard = Instant::now();
         loop {
             let sent = tokio::select! {
                 Some(text) = self.results.next() => socket.send(Message::text(text)).await,
@@ -140,13 +144,20 @@ impl Follower {
                     }
                     Ok(())
                 }
-                message = socket.recv() => match message {
+                message = socket.recv() => match message.inspect(|_| heard = Instant::now()) {
                     // What a reader says is not listened to.
                     Some(Ok(Message::Text(_) | Message::Binary(_) | Message::Ping(_) | Message::Pong(_))) => Ok(()),
                     Some(Ok(Message::Close(_))) => return goodbye(socket, None).await,
                     Some(Err(_)) | None => return,
                 },
-                _ = ping.tick() => socket.send(Message::Ping(Bytes::new())).await,
+                _ = ping.tick() => {
+                    if heard.elapsed() > SILENCE {
+                        return;
+                    }
+                    // A stream tells of its first state before it is in the dictionary.
+                    self.follow_new();
+                    socket.send(Message::Ping(Bytes::new())).await
+                }
                 () = &mut ending => return goodbye(socket, Some((close_code::AWAY, ENDING))).await,
             };
             if sent.is_err() {
@@ -158,8 +169,9 @@ impl Follower {
     /// Follows the wanted streams that are not followed yet.
     fn follow_new(&mut self) {
         let streams = self.shared.app.streams.list();
-        self.followed.retain(|id, _| streams.iter().any(|stream| stream.id() == id));
-        for stream in streams {
+        let there: BTreeSet<&str> = streams.iter().map(|stream| stream.id()).collect();
+        self.followed.retain(|id, _| there.contains(id.as_str()));
+        for stream in &streams {
             let (id, outputs) = (stream.id(), stream.outputs());
             let is_wanted = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
             if is_wanted && self.followed.insert(id.to_owned(), outputs.generation()) != Some(outputs.generation()) {

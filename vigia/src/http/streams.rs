@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::{Shared, body};
+use crate::app::App;
 use crate::config::{NewStream, StreamBodyError, StreamPatch};
 use crate::error::{ApiError, Code};
 use crate::wire::{Problem, Reloaded, StreamWire, Streams};
@@ -83,9 +84,8 @@ pub(super) async fn add(State(shared): State<Shared>, headers: HeaderMap, body: 
     let json = json(&shared, &headers, body).await?;
     let NewStream { id, config } = NewStream::from_json(&json)?;
     shared.app.check_stream(&id, &config)?;
-    let app = shared.app.clone();
     // A source's address may be a file, a name, a port: looking at it is no work for a thread that serves connections.
-    let stream = shared.app.compute(move || app.streams.add(&id, &config)).await??;
+    let stream = shared.app.arrange(move |app| app.streams.add(&id, &config)).await??;
     let location = format!("/v1/streams/{}", stream.id());
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(stream.status())).into_response())
 }
@@ -113,15 +113,14 @@ pub(super) async fn change(
 ) -> Result<Json<StreamWire>, ApiError> {
     shared.app.streams.get(&id)?;
     let json = json(&shared, &headers, body).await?;
-    let app = shared.app.clone();
-    let change = move || {
+    let change = move |app: &App| {
         app.streams.change(&id, |before| {
             let config = before.patched(&json)?;
             app.check_stream(&id, &config)?;
             Ok(config)
         })
     };
-    Ok(Json(shared.app.compute(change).await??.status()))
+    Ok(Json(shared.app.arrange(change).await??.status()))
 }
 
 /// Remove a stream
@@ -138,8 +137,7 @@ pub(super) async fn change(
     ),
 )]
 pub(super) async fn remove(State(shared): State<Shared>, Id(id): Id) -> Result<StatusCode, ApiError> {
-    let app = shared.app.clone();
-    shared.app.compute(move || app.streams.remove(&id)).await??;
+    shared.app.arrange(move |app| app.streams.remove(&id)).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -157,8 +155,7 @@ pub(super) async fn remove(State(shared): State<Shared>, Id(id): Id) -> Result<S
     ),
 )]
 pub(super) async fn reload(State(shared): State<Shared>) -> Result<Json<Reloaded>, ApiError> {
-    let app = shared.app.clone();
-    Ok(Json(shared.app.compute(move || app.reload()).await??))
+    Ok(Json(shared.app.arrange(App::reload).await??))
 }
 
 /// What can be wrong with a stream's configuration.

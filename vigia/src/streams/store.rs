@@ -73,6 +73,8 @@ fn write(path: &Path, streams: &BTreeMap<String, StreamConfig>) -> io::Result<()
         fs::create_dir_all(folder)?;
     }
     let new = path.with_extension("json.new");
+    // One that was left over might be readable by others.
+    let _nothing_there = fs::remove_file(&new);
     let mut file: File = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(&serde_json::to_vec_pretty(streams)?)?;
     file.sync_all()?;

@@ -149,6 +149,8 @@ pub struct StreamWire {
     pub reason: Option<&'static str>,
     /// How often its source was tried since it last worked.
     pub attempts: u32,
+    /// How often its source was opened again, or tried to be.
+    pub reconnects: u64,
     /// What went wrong last.
     pub last_error: Option<String>,
     /// Width of the newest frame, in pixels.
@@ -258,6 +260,7 @@ impl StreamWire {
             since,
             reason,
             attempts,
+            connects,
             last_error,
             size,
             fps_in,
@@ -280,6 +283,7 @@ impl StreamWire {
             since: humantime::format_rfc3339_millis(since).to_string(),
             reason,
             attempts,
+            reconnects: connects.saturating_sub(1),
             last_error,
             width: size.map(|size| size.width),
             height: size.map(|size| size.height),

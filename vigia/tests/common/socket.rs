@@ -1,6 +1,6 @@
 //! A WebSocket's client.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -21,16 +21,39 @@ pub(crate) enum Said {
 }
 
 /// A socket that is open.
-pub(crate) struct Socket(pub(crate) WebSocket<TcpStream>);
+pub(crate) struct Socket(pub(crate) WebSocket<Steady>);
 
 /// A frame's message: its number, then the picture.
 pub(crate) fn frame(frame_id: u64, picture: &[u8]) -> Vec<u8> {
     [frame_id.to_be_bytes().as_slice(), picture].concat()
 }
 
-/// A process that was stopped for a while has to go on where it was.
-fn was_interrupted(error: &Error) -> bool {
-    matches!(error, Error::Io(error) if error.kind() == ErrorKind::Interrupted)
+/// A connection that goes on where it was when the process was stopped for a while.
+pub(crate) struct Steady(pub(crate) TcpStream);
+
+fn steadily<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+impl Read for Steady {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        steadily(|| self.0.read(into))
+    }
+}
+
+impl Write for Steady {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        steadily(|| self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 impl Socket {
@@ -41,17 +64,14 @@ impl Socket {
         stream.set_write_timeout(Some(guard)).expect("a time");
         // What is written is to be under way, not to wait for more of it.
         stream.set_nodelay(true).expect("a socket");
-        let (socket, _response) = tungstenite::client(format!("ws://{address}{path}"), stream).expect("a WebSocket");
+        let address = format!("ws://{address}{path}");
+        let (socket, _response) = tungstenite::client(address, Steady(stream)).expect("a WebSocket");
         Self(socket)
     }
 
     /// Sends a message; says whether the other side is still there.
     pub(crate) fn try_send(&mut self, message: Message) -> bool {
-        let mut sent = self.0.send(message);
-        while sent.as_ref().is_err_and(was_interrupted) {
-            sent = self.0.flush();
-        }
-        sent.is_ok()
+        self.0.send(message).is_ok()
     }
 
     /// Sends a frame.
@@ -72,7 +92,6 @@ impl Socket {
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
                     unreachable!("the server says nothing")
                 }
-                Err(error) if was_interrupted(&error) => {}
                 Err(_gone) => return Said::Gone,
             }
         }

@@ -23,7 +23,7 @@ fn a_stream_tells_how_it_is_doing() {
     let mut sink = opened(&sinks);
     let expected = json!({
         "id": "door", "source": "rtsp://user:***@door", "url": null, "pipeline": "plain", "state": "connecting",
-        "since": null, "reason": null, "attempts": 1, "last_error": null, "width": null, "height": null,
+        "since": null, "reason": null, "attempts": 1, "reconnects": 0, "last_error": null, "width": null, "height": null,
         "fps": {"in": 0.0, "inferred": 0.0},
         "frames": {"received": 0, "inferred": 0, "pending": 0, "dropped": {}}, "latency_ms": null,
         "cache": {"frames": 0, "bytes": 0},

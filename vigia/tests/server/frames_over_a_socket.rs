@@ -10,7 +10,7 @@ use vigia_testkit::{Gate, boxes_by_frame, finds, spec};
 
 use crate::client::{Answer, Events, Raw};
 use crate::pictures::good_jpeg;
-use crate::socket::{Said, Socket, frame};
+use crate::socket::{Said, Socket, Steady, frame};
 use crate::support::{PIPELINE, Server, Setup, camera_body, one_box, pushed_body, wait_until, with};
 
 const FRAMES: &str = "/v1/streams/door/frames";
@@ -54,7 +54,7 @@ fn many_frames_on_their_way_come_back_in_order() {
     let server = Setup::new(boxes_by_frame()).start();
     server.add(&with(pushed_body("door"), json!({"cache": {"mode": "fifo", "frames": 100}})));
     let mut socket = server.socket(FRAMES);
-    let writer = socket.0.get_ref().try_clone().expect("a socket");
+    let writer = Steady(socket.0.get_ref().0.try_clone().expect("a socket"));
     thread::scope(|scope| {
         scope.spawn(move || {
             // Another end of the same connection: it writes while the first one reads.

@@ -14,6 +14,7 @@ mod full_queue_is_refused;
 mod grace_runs_out;
 mod labels_are_bounded;
 mod live_pictures;
+mod many_hands_at_once;
 mod memory_is_bounded;
 mod models_are_described;
 mod openapi_is_true;

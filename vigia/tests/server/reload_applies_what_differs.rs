@@ -9,7 +9,7 @@ use vigia_testkit::boxes_by_frame;
 
 use crate::client::Answer;
 use crate::sources::Sinks;
-use crate::support::{Server, Setup, camera, opened, push_through, pushed_body, wait_until};
+use crate::support::{Server, Setup, camera, opened, push_through, pushed_body, wait_until, with};
 
 /// A server whose configuration file holds some cameras.
 struct Reloaded {
@@ -127,6 +127,21 @@ fn what_was_removed_over_the_api_comes_back_and_what_was_changed_does_when_the_f
     }
     all.assert_done(json!({"changed": ["door", "yard"]}));
     assert_eq!(all.server.app.streams.get("yard").map(|stream| stream.config()), Ok(changed("yard")));
+}
+
+#[test]
+fn the_id_of_one_that_was_added_and_has_ended_is_the_files() {
+    let mut all = Reloaded::start(&[]);
+    all.server.add(&with(pushed_body("yard"), json!({"timeout": "100ms"})));
+    wait_until("it has ended", || all.server.stream("yard")["state"] == "ended");
+    all.config.streams.insert("yard".to_owned(), camera("yard"));
+    all.assert_done(json!({"changed": ["yard"]}));
+    assert_eq!(all.server.stream("yard")["source"], "rtsp://user:***@yard");
+    // From now on the file says what becomes of it.
+    all.config.streams.insert("yard".to_owned(), StreamConfig { every: 2, ..camera("yard") });
+    all.assert_done(json!({"changed": ["yard"]}));
+    all.config.streams.clear();
+    all.assert_done(json!({"removed": ["yard"]}));
 }
 
 #[test]

@@ -59,6 +59,26 @@ fn after_its_linger_nothing_of_it_is_left() {
 }
 
 #[test]
+fn whoever_takes_its_id_the_moment_it_is_free_has_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("streams.json");
+    let mut setup = Setup::new(boxes_by_frame());
+    setup.store = Some(file.clone());
+    let server = setup.start();
+    let client = server.client();
+    for _ in 0..10 {
+        let body = with(pushed_body("door"), json!({"linger": "0s"}));
+        // Refused while it is there, and taken at once when it is not.
+        wait_until("it is added", || client.post_json("/v1/streams", &body).status == 201);
+        assert!(client.get("/metrics").text().contains("stream=\"door\""), "what goes takes its own metrics along");
+        let kept = std::fs::read_to_string(&file).expect("a file");
+        assert!(kept.contains("\"door\""), "{kept}");
+        assert_eq!(server.put("door", 1, "?wait=result").status, 200);
+        server.change("door", &json!({"timeout": "100ms"}));
+    }
+}
+
+#[test]
 fn a_shorter_linger_counts_for_one_that_runs() {
     let server = server();
     server.add(&pushed_body("door"));

@@ -20,7 +20,7 @@ fn the_answer_is_the_stream_and_its_address() {
     assert!(since.as_str().is_some_and(|s| s.ends_with('Z') && s.len() == 24), "{since}");
     let expected = json!({
         "id": "door", "source": "push", "url": "/v1/streams/door/frames", "pipeline": "plain", "state": "connecting",
-        "since": null, "reason": null, "attempts": 0, "last_error": null, "width": null, "height": null,
+        "since": null, "reason": null, "attempts": 0, "reconnects": 0, "last_error": null, "width": null, "height": null,
         "fps": {"in": 0.0, "inferred": 0.0},
         "frames": {"received": 0, "inferred": 0, "pending": 0, "dropped": {}}, "latency_ms": null,
         "cache": {"frames": 0, "bytes": 0},
