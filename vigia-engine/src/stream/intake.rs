@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 use std::time::Instant;
 
+use prometheus_client::metrics::gauge::Gauge;
 use vigia_core::admission::{CacheMode, CachePolicy, DropReason};
 use vigia_core::backend::InferError;
 use vigia_core::batching::Live;
@@ -56,7 +57,8 @@ enum Admitted {
 
 /// A frame in the cache: dropping it takes it out of the figures.
 struct Cached {
-    metrics: StreamMetrics,
+    frames: Gauge,
+    bytes: Gauge,
     charge: Charge,
 }
 
@@ -64,14 +66,14 @@ impl Cached {
     fn new(metrics: &StreamMetrics, charge: Charge) -> Self {
         metrics.cached_frames.inc();
         metrics.cached_bytes.inc_by(signed(charge.bytes()));
-        Self { metrics: metrics.clone(), charge }
+        Self { frames: metrics.cached_frames.clone(), bytes: metrics.cached_bytes.clone(), charge }
     }
 }
 
 impl Drop for Cached {
     fn drop(&mut self) {
-        self.metrics.cached_frames.dec();
-        self.metrics.cached_bytes.dec_by(signed(self.charge.bytes()));
+        self.frames.dec();
+        self.bytes.dec_by(signed(self.charge.bytes()));
     }
 }
 

@@ -27,7 +27,7 @@ fn until_refused(method: &str, url: impl Fn(u64) -> String, picture: &[u8], answ
             Err(ureq::Error::Io(error)) if error.kind() == ErrorKind::ConnectionRefused => return false,
             // It was not taken yet when the door was shut: the system resets what waits there.
             Err(ureq::Error::Io(error)) if fresh && error.kind() == ErrorKind::ConnectionReset => return false,
-            Err(error) => panic!("no answer: {error}"),
+            Err(error) => unreachable!("no answer: {error}"),
         };
         fresh = response.headers().get("connection").is_some_and(|told| told == "close");
         let text = response.body_mut().read_to_string().expect("no broken answer");
@@ -38,7 +38,7 @@ fn until_refused(method: &str, url: impl Fn(u64) -> String, picture: &[u8], answ
                 assert_eq!(answer["code"], "shutting-down", "{answer}");
                 return true;
             }
-            status => panic!("{status}: {answer}"),
+            status => unreachable!("{status}: {answer}"),
         }
         answered.fetch_add(1, Ordering::Relaxed);
     }
@@ -90,7 +90,7 @@ fn push_until_goodbye(mut socket: Socket, picture: &[u8], answered: &AtomicUsize
                 let _gone = socket.try_send(Message::Binary(frame(id + AHEAD, picture).into()));
             }
             Said::Closed(code, _) => return assert_eq!(code, 1001),
-            Said::Gone => panic!("no goodbye after {} answers", id - 1),
+            Said::Gone => unreachable!("no goodbye after {} answers", id - 1),
         }
     }
 }
@@ -113,9 +113,13 @@ fn with_pushers_and_sockets_everything_taken_is_answered() {
         let mut clients = Vec::new();
         for n in 0..2 {
             let put = move |id| server.url(&format!("/v1/streams/put-{n}/frames/{id}?wait=result"));
-            clients.push(scope.spawn(move || drop(until_refused("PUT", put, picture, answered))));
+            clients.push(scope.spawn(move || {
+                until_refused("PUT", put, picture, answered);
+            }));
             let post = server.url("/predict/");
-            clients.push(scope.spawn(move || drop(until_refused("POST", |_| post.clone(), picture, answered))));
+            clients.push(scope.spawn(move || {
+                until_refused("POST", |_| post.clone(), picture, answered);
+            }));
             let socket = server.socket(&format!("/v1/streams/socket-{n}/frames"));
             clients.push(scope.spawn(move || push_until_goodbye(socket, picture, answered)));
         }
@@ -123,7 +127,9 @@ fn with_pushers_and_sockets_everything_taken_is_answered() {
         clients.push(scope.spawn(move || assert_eq!(reader.rest().1, 1001)));
         wait_until_answered(answered, 40);
         server.terminate();
-        clients.into_iter().for_each(|client| client.join().expect("no broken answer"));
+        for client in clients {
+            client.join().expect("no broken answer");
+        }
     });
     events.into_body().into_reader().read_to_end(&mut Vec::new()).expect("an orderly end");
     let Ended { status, stderr } = server.ended();

@@ -53,7 +53,8 @@ fn whatever_they_do_nothing_is_left() {
                     let (answer, allowed): (_, &[u16]) = match step % 8 {
                         0 | 1 => {
                             let short = json!({"timeout": "100ms", "linger": "0s"});
-                            let body = if step % 3 == 0 { with(pushed_body(id), short) } else { pushed_body(id) };
+                            let body =
+                                if step.is_multiple_of(3) { with(pushed_body(id), short) } else { pushed_body(id) };
                             (client.post_json("/v1/streams", &body), &[201, 409])
                         }
                         2 => (client.send("DELETE", &path, &[], &[]), &[204, 404]),

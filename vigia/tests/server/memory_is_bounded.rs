@@ -119,7 +119,9 @@ fn streams_that_are_removed_leave_nothing_behind() {
             server.add(&with(pushed_body(id), json!({"cache": {"mode": "fifo", "frames": 50}})));
             (1..=20).for_each(|frame| assert_eq!(server.put(id, frame, "").status, 202, "{round}"));
         }
-        ["a", "b", "c"].iter().for_each(|id| server.remove(id));
+        for id in ["a", "b", "c"] {
+            server.remove(id);
+        }
     }
     // Only what was decoded already is still worked on.
     drop(gate);

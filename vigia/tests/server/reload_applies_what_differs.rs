@@ -45,7 +45,7 @@ impl Reloaded {
 
     /// What was done, which has to be nothing but what is told.
     #[track_caller]
-    fn assert_done(&self, told: Value) {
+    fn assert_done(&self, told: &Value) {
         let answer = self.reload();
         assert_eq!(answer.status, 200, "{}", answer.text());
         let mut expected = json!({"added": [], "changed": [], "removed": [], "failed": [], "restart_needed": []});
@@ -80,7 +80,7 @@ fn added_changed_and_removed() {
     all.config.streams.insert("comes".to_owned(), camera("comes"));
     all.config.streams.insert("changes".to_owned(), StreamConfig { every: 2, ..camera("changes") });
     all.config.streams.insert("moves".to_owned(), camera("elsewhere"));
-    all.assert_done(json!({"added": ["comes"], "changed": ["changes", "moves"], "removed": ["goes"]}));
+    all.assert_done(&json!({"added": ["comes"], "changed": ["changes", "moves"], "removed": ["goes"]}));
     assert_eq!(all.ids(), ["changes", "comes", "moves", "stays"]);
     // What need not start anew did not, and what was not touched least of all.
     assert_eq!((all.generation("changes"), all.generation("stays")), (changes, stays));
@@ -93,7 +93,7 @@ fn added_changed_and_removed() {
     let moved = all.server.stream("moves");
     assert_eq!((&moved["source"], &moved["frames"]["received"]), (&json!("rtsp://user:***@elsewhere"), &json!(0)));
     // Again: nothing differs any more.
-    all.assert_done(json!({}));
+    all.assert_done(&json!({}));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn what_was_added_over_the_api_is_left_alone() {
     all.server.add(&pushed_body("yard"));
     assert_eq!(all.server.put("yard", 1, "?wait=result").status, 200);
     all.config.streams.remove("door");
-    all.assert_done(json!({"removed": ["door"]}));
+    all.assert_done(&json!({"removed": ["door"]}));
     assert_eq!(all.server.frames("yard")["inferred"], 1);
     // Nor does the file take its id.
     all.config.streams.insert("yard".to_owned(), camera("yard"));
@@ -111,7 +111,7 @@ fn what_was_added_over_the_api_is_left_alone() {
     assert!(detail.contains("streams.yard") && detail.contains("remove that one first"), "{detail}");
     assert_eq!(all.ids(), ["yard"], "nothing was changed");
     all.server.remove("yard");
-    all.assert_done(json!({"added": ["door", "yard"]}));
+    all.assert_done(&json!({"added": ["door", "yard"]}));
 }
 
 #[test]
@@ -119,13 +119,13 @@ fn what_was_removed_over_the_api_comes_back_and_what_was_changed_does_when_the_f
     let mut all = Reloaded::start(&["door", "yard"]);
     all.server.remove("door");
     all.server.change("yard", &json!({"every": 3}));
-    all.assert_done(json!({"added": ["door"]}));
+    all.assert_done(&json!({"added": ["door"]}));
     assert_eq!(all.server.app.streams.get("yard").map(|stream| stream.config().every), Ok(3));
     let changed = |id: &str| StreamConfig { every: 2, ..camera(id) };
     for id in ["door", "yard"] {
         all.config.streams.insert(id.to_owned(), changed(id));
     }
-    all.assert_done(json!({"changed": ["door", "yard"]}));
+    all.assert_done(&json!({"changed": ["door", "yard"]}));
     assert_eq!(all.server.app.streams.get("yard").map(|stream| stream.config()), Ok(changed("yard")));
 }
 
@@ -135,13 +135,13 @@ fn the_id_of_one_that_was_added_and_has_ended_is_the_files() {
     all.server.add(&with(pushed_body("yard"), json!({"timeout": "100ms"})));
     wait_until("it has ended", || all.server.stream("yard")["state"] == "ended");
     all.config.streams.insert("yard".to_owned(), camera("yard"));
-    all.assert_done(json!({"changed": ["yard"]}));
+    all.assert_done(&json!({"changed": ["yard"]}));
     assert_eq!(all.server.stream("yard")["source"], "rtsp://user:***@yard");
     // From now on the file says what becomes of it.
     all.config.streams.insert("yard".to_owned(), StreamConfig { every: 2, ..camera("yard") });
-    all.assert_done(json!({"changed": ["yard"]}));
+    all.assert_done(&json!({"changed": ["yard"]}));
     all.config.streams.clear();
-    all.assert_done(json!({"removed": ["yard"]}));
+    all.assert_done(&json!({"removed": ["yard"]}));
 }
 
 #[test]
@@ -188,10 +188,10 @@ fn other_sections_take_effect_when_the_server_starts_anew() {
     all.config.limits.queue += 1;
     all.config.server.grace *= 2;
     all.config.streams.remove("door");
-    all.assert_done(json!({"removed": ["door"], "restart_needed": ["server", "limits"]}));
+    all.assert_done(&json!({"removed": ["door"], "restart_needed": ["server", "limits"]}));
     assert_ne!(all.server.app.limits.queue, all.config.limits.queue);
     // Still.
-    all.assert_done(json!({"restart_needed": ["server", "limits"]}));
+    all.assert_done(&json!({"restart_needed": ["server", "limits"]}));
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_source_that_cannot_be_used_shows_what_is_wrong() {
     let mut all = Reloaded::start(&[]);
     let missing = StreamConfig { source: "missing://user:secret@a".to_owned(), ..camera("door") };
     all.config.streams.insert("door".to_owned(), missing);
-    all.assert_done(json!({"added": ["door"]}));
+    all.assert_done(&json!({"added": ["door"]}));
     wait_until("it has failed", || all.server.stream("door")["state"] == "failed");
     let error = all.server.stream("door")["last_error"].as_str().expect("why").to_owned();
     assert!(error.contains("missing://user:***@a"), "{error}");
@@ -232,5 +232,5 @@ fn without_a_file_there_is_nothing_to_read() {
     let server = Server::plain();
     let detail = server.client().send("POST", "/v1/reload", &[], &[]).problem(409, "no-config");
     assert!(detail.contains("--config"), "{detail}");
-    assert_eq!(server.client().get("/v1/reload").problem(405, "method-not-allowed").is_empty(), false);
+    assert!(!server.client().get("/v1/reload").problem(405, "method-not-allowed").is_empty());
 }

@@ -14,10 +14,12 @@ use vigia_engine::stream::Feed;
 /// Where the sinks of a stream's source arrive, one for each time that it is opened.
 pub(crate) type Sinks = Receiver<Box<dyn FrameSink>>;
 
+type Senders = BTreeMap<String, SyncSender<Box<dyn FrameSink>>>;
+
 /// The sources of a server, by the ids of their streams. An address that begins with `missing` cannot be used; one that
 /// begins with `listen` waits for somebody to connect.
 #[derive(Clone, Default)]
-pub(crate) struct Sources(Arc<Mutex<BTreeMap<String, SyncSender<Box<dyn FrameSink>>>>>);
+pub(crate) struct Sources(Arc<Mutex<Senders>>);
 
 impl Sources {
     /// The sinks of the stream of this id, in whatever life, from now on.

@@ -16,7 +16,7 @@ fn setup(file: &Path) -> Setup {
     setup
 }
 
-fn end(server: Server) {
+fn end(server: &Server) {
     server.app.end();
     assert_eq!(server.ended(), Ended::Finished);
 }
@@ -48,7 +48,7 @@ fn as_they_were_last() {
     first.remove("yard");
     let mut before = configs(&first);
     assert_eq!(kept(&file), ["camera", "door"], "those of the configuration are in its own file");
-    end(first);
+    end(&first);
     let mut second = setup(&file);
     second.stream("m", camera("m"));
     let second = second.start();
@@ -59,7 +59,7 @@ fn as_they_were_last() {
     // They are as much the API's as before.
     second.remove("camera");
     assert_eq!(kept(&file), ["door"]);
-    end(second);
+    end(&second);
     assert_eq!(configs(&setup(&file).start()).into_keys().collect::<Vec<_>>(), ["door"]);
 }
 
@@ -85,7 +85,7 @@ fn one_that_could_not_be_added_does_not() {
     }
     server.client().patch("door", &json!({"source": "missing"})).problem(422, "source-unusable");
     assert_eq!(kept(&file), ["door"]);
-    end(server);
+    end(&server);
     assert_eq!(setup(&file).start().stream("door")["source"], "push");
 }
 
@@ -95,13 +95,13 @@ fn the_configuration_goes_before() {
     let file = folder.path().join("streams.json");
     let first = setup(&file).start();
     first.add(&pushed_body("door"));
-    end(first);
+    end(&first);
     let mut second = setup(&file);
     let sinks = second.stream("door", camera("door"));
     let second = second.start();
     push_through(&second, "door", &mut opened(&sinks));
     assert_eq!(second.stream("door")["source"], "rtsp://user:***@door");
-    end(second);
+    end(&second);
     // Once the configuration has it no more, it is there again.
     assert_eq!(setup(&file).start().stream("door")["source"], "push");
 }
@@ -113,12 +113,12 @@ fn one_that_cannot_be_started_now_is_kept() {
     let first = setup(&file).pipeline("other", "finder", None).start();
     first.add(&with(pushed_body("door"), json!({"pipeline": "other"})));
     first.add(&pushed_body("yard"));
-    end(first);
+    end(&first);
     let second = setup(&file).start();
     second.client().get("/v1/streams/door").problem(404, "unknown-stream");
     second.add(&pushed_body("more"));
     assert_eq!(kept(&file), ["door", "more", "yard"]);
-    end(second);
+    end(&second);
     let third = setup(&file).pipeline("other", "finder", None).start();
     assert_eq!(third.stream("door")["pipeline"], "other");
 }
