@@ -57,6 +57,8 @@ struct Shared<S> {
 struct State<S> {
     streams: BTreeMap<StreamId, (u64, Option<Arc<S>>)>,
     generation: u64,
+    /// Taken out, being asked to end.
+    asking: usize,
     /// Taken out, asked to end, not joined yet.
     leaving: VecDeque<Arc<S>>,
     /// The one that is being joined.
@@ -88,11 +90,15 @@ impl<S: Entry> Remover<S> {
         state.place(stream)?;
         let (_, entry) = state.streams.remove(&stream.id)?;
         let entry = entry?;
+        state.asking += 1;
+        drop(state);
+        // Whoever waits for its frames is told by this: not under the lock.
+        entry.discard();
+        // Only now: who joins it takes for granted that it was asked to end.
+        let mut state = self.0.state.lock();
+        state.asking -= 1;
         state.leaving.push_back(entry.clone());
         drop(state);
-        // Whoever waits for its frames is told by this: not under the lock. It is joined after it was asked to end, or
-        // while.
-        entry.discard();
         self.0.changed.notify_all();
         Some(entry)
     }
@@ -104,8 +110,14 @@ impl<S: Entry> Registry<S> {
     /// # Errors
     /// When the system gives no thread.
     pub fn new(limit: usize) -> std::io::Result<Self> {
-        let state =
-            State { streams: BTreeMap::new(), generation: 0, leaving: VecDeque::new(), joining: 0, closing: false };
+        let state = State {
+            streams: BTreeMap::new(),
+            generation: 0,
+            asking: 0,
+            leaving: VecDeque::new(),
+            joining: 0,
+            closing: false,
+        };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), limit });
         let reaped = shared.clone();
         let reaper = Worker::start("stream-reaper", move |_stop| reap(&reaped))?;
@@ -217,7 +229,7 @@ impl<S: Entry> Reservation<'_, S> {
 impl<S> State<S> {
     /// Streams that were taken out and have not ended yet.
     fn ending(&self) -> usize {
-        self.leaving.len() + self.joining
+        self.asking + self.leaving.len() + self.joining
     }
 
     /// Where this life of a stream stands, while it does.
@@ -266,7 +278,7 @@ fn reap<S: Entry>(shared: &Shared<S>) {
                 state = shared.state.lock();
                 state.joining = 0;
             }
-            None if state.closing && state.streams.is_empty() => return,
+            None if state.closing && state.streams.is_empty() && state.asking == 0 => return,
             None => shared.changed.wait(&mut state),
         }
     }

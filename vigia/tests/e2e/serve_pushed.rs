@@ -2,10 +2,11 @@
 
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::serve::{Serve, sample};
+use crate::serve::{GUARD, Serve, sample};
 use crate::support::is_set_up;
 
 /// What depends on the picture alone.
@@ -94,6 +95,36 @@ fn one_that_starts_anew_listens_on_the_same_port() {
     let answer = server.json("POST", "/v1/streams", &json!({"id": "yard", "source": source}), 422);
     assert_eq!(answer["code"], "source-unusable", "{answer}");
     server.assert_ends_in_order();
+}
+
+#[test]
+fn a_port_that_is_in_use_is_taken_once_it_is_free() {
+    if !is_set_up() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let source = format!("tcp-listen://{}", taken.local_addr().expect("bound"));
+    let options = "latency: 1h, timeout: 1h, retry: {initial: 10ms, max: 10ms}";
+    let config = format!("streams: {{door: {{source: \"{source}\", {options}}}}}\n");
+    let server = Serve::configured(folder.path(), &config);
+    let waits = server.wait_for("/v1/streams/door", "it tries again", |stream| stream["state"] == "retrying");
+    assert!(waits["last_error"].as_str().is_some_and(|error| error.contains("something else listens")), "{waits}");
+    drop(taken);
+    let mut results = server.socket("/v1/results?stream=door");
+    let address = source.rsplit('/').next().unwrap_or_default();
+    let until = Instant::now() + GUARD;
+    let mut socket = loop {
+        match TcpStream::connect(address) {
+            Ok(socket) => break socket,
+            Err(error) => assert!(Instant::now() < until, "nobody listens: {error}"),
+        }
+    };
+    send_part(&mut socket, 3, &sample(1));
+    assert_eq!(results.json()["frame_id"], 3);
+    server.terminate();
+    let ended = server.ended();
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
 }
 
 #[test]

@@ -51,6 +51,26 @@ fn frames_are_dropped_and_what_is_sent_is_refused_until_there_is_room() {
 }
 
 #[test]
+fn live_frames_leave_some_for_posts() {
+    let mut setup = Setup::new(boxes_by_frame());
+    let sinks = setup.stream("camera", camera("camera"));
+    let server = setup.start();
+    server.add(&pushed_body("door"));
+    let mut sink = opened(&sinks);
+    let all = server.app.limits.cache;
+    let taken = server.app.reserve(all / 10 * 8).expect("nothing else waits");
+    push(&mut sink);
+    assert_eq!(server.frames("camera")["dropped"], json!({"overload": 1}));
+    let detail = server.put("door", 1, "?wait=result").problem(503, "frame-dropped");
+    assert!(detail.contains("no room"), "{detail}");
+    server.assert_unharmed();
+    drop(taken);
+    push_through(&server, "camera", &mut sink);
+    assert_eq!(server.put("door", 2, "?wait=result").status, 200);
+    all_is_free(&server);
+}
+
+#[test]
 fn a_cache_shows_what_it_holds_and_gives_it_back() {
     let (gated, gate) = Gate::before(boxes_by_frame());
     let mut setup = Setup::new(gated);

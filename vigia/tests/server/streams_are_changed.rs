@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use vigia_testkit::{boxes_by_frame, finds, spec};
 
 use crate::client::Events;
-use crate::support::{Server, Setup, camera, camera_body, one_box, opened, pushed_body, with};
+use crate::support::{Server, Setup, camera, camera_body, one_box, opened, pushed_body, wait_until, with};
 
 /// Which life of the stream it is.
 fn generation(server: &Server, id: &str) -> u64 {
@@ -80,6 +80,26 @@ fn what_is_as_it_was_starts_nothing_anew() {
     server.change("door", &same);
     server.change("door", &json!({}));
     assert_eq!(generation(&server, "door"), life);
+}
+
+#[test]
+fn a_source_that_is_sent_back_as_it_was_shown_keeps_its_password() {
+    let server = Server::plain();
+    let shown = server.add(&camera_body("door"));
+    let life = generation(&server, "door");
+    server.change("door", &json!({"source": shown["source"], "every": 2}));
+    let config = server.app.streams.get("door").map(|stream| stream.config()).expect("there");
+    assert_eq!((config.source.as_str(), config.every), ("rtsp://user:secret@door", 2));
+    assert_eq!(generation(&server, "door"), life);
+}
+
+#[test]
+fn one_that_is_over_starts_anew() {
+    let server = Setup::new(boxes_by_frame()).start();
+    server.add(&with(pushed_body("door"), json!({"timeout": "100ms"})));
+    wait_until("it has ended", || server.stream("door")["state"] == "ended");
+    assert_eq!(server.change("door", &json!({"timeout": "1h"}))["state"], "connecting");
+    assert_eq!(server.put("door", 1, "?wait=result").status, 200);
 }
 
 #[test]

@@ -164,14 +164,20 @@ impl Setup {
         let bound = Bound::listen("127.0.0.1:0").expect("a free port");
         let address = bound.address();
         let (ended_sender, ended) = sync_channel(1);
-        let running = app.clone();
+        let (gone_sender, gone) = sync_channel(1);
+        let (running, last) = (app.clone(), app.clone());
         let run = move |_stop: &_| {
             let outcome = bound.run(running, grace);
             // A test that is over does not ask.
-            let _gone = ended_sender.try_send(outcome);
+            let _over = ended_sender.try_send(outcome);
+            // Streams and models end with their last owner: here, where somebody waits for it no longer than that.
+            wait_until("the test is over", || Arc::strong_count(&last) == 1);
+            drop(last);
+            let _over = gone_sender.try_send(());
         };
         let worker = Worker::start("server", run).expect("a thread");
-        Server { app, address, sources, ended: Mutex::new(ended), _worker: worker }
+        let end = End { gone: Mutex::new(gone), worker: Some(worker) };
+        Server { app, address, sources, ended: Mutex::new(ended), _end: end }
     }
 }
 
@@ -181,7 +187,24 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) sources: Sources,
     ended: Mutex<Receiver<Ended>>,
-    _worker: Worker,
+    /// After `app`.
+    _end: End,
+}
+
+/// Waits until all of a server is gone.
+struct End {
+    gone: Mutex<Receiver<()>>,
+    worker: Option<Worker>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if self.gone.lock().recv_timeout(GUARD).is_err() {
+            // A server that hangs is a failure, not a test that hangs, too.
+            self.worker.take().map(Box::new).map(Box::leak);
+            assert!(std::thread::panicking(), "the server does not come to its end");
+        }
+    }
 }
 
 impl Server {
