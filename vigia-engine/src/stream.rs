@@ -32,7 +32,7 @@ use vigia_core::stream::StreamState;
 use crate::memory::Budget;
 use crate::metrics::{Rate, StreamMetrics, Window};
 use crate::pipeline::Pipeline;
-use crate::worker::{Worker, WorkerPool};
+use crate::worker::{StopFlag, Worker, WorkerPool};
 
 pub use intake::Refused;
 use run::{Event, Loop};
@@ -160,6 +160,7 @@ pub struct StreamStatus {
 #[derive(Debug)]
 pub struct Stream {
     shared: Arc<Shared>,
+    stop: StopFlag,
     worker: Mutex<Option<Worker>>,
 }
 
@@ -282,7 +283,7 @@ impl Stream {
         shared.tell();
         let loop_ = Loop::new(shared.clone(), feed, publish, inbox);
         let worker = Worker::start(&name, move |stop| loop_.supervise(stop, gone))?;
-        Ok(Self { shared, worker: Mutex::new(Some(worker)) })
+        Ok(Self { shared, stop: worker.flag(), worker: Mutex::new(Some(worker)) })
     }
 
     /// Its name and generation.
@@ -344,10 +345,9 @@ impl Stream {
 
     /// Asks for the end without waiting for it; what was taken in is still answered.
     pub fn stop(&self) {
-        if let Some(worker) = self.worker.lock().as_ref() {
-            worker.stop();
-            self.shared.wake();
-        }
+        // Also while somebody waits for the end already.
+        self.stop.set();
+        self.shared.wake();
     }
 
     /// Asks for the end without waiting for it; nobody wants what still waits.

@@ -74,6 +74,11 @@ impl Worker {
         Ok(Self { stop, thread: Some(thread) })
     }
 
+    /// What asks for the end, also while somebody else has the worker to wait for it.
+    pub fn flag(&self) -> StopFlag {
+        self.stop.clone()
+    }
+
     /// Asks for the end without waiting for it; says whether nobody had before.
     pub fn stop(&self) -> bool {
         self.stop.set()

@@ -159,9 +159,11 @@ impl LiveStream {
         let (labels, id) = (spec.clone(), stream.id.clone());
         let published = Published(results.clone());
         let publish = move |result: Arc<FrameResult>| {
-            published.0.publish(json(id.as_str(), &result, &labels));
+            let json = json(id.as_str(), &result, &labels);
             let shown = Shown { result, plain: OnceCell::new(), annotated: OnceCell::new() };
+            // First: whoever gets the result may ask for its picture.
             newest_sender.send_replace(Some(Arc::new(shown)));
+            published.0.publish(json);
         };
         let news = Arc::new(news);
         let told = news.clone();

@@ -7,7 +7,8 @@ use vigia_core::geometry::Size;
 use vigia_testkit::finds;
 use vigia_vision::picture::{PictureDecoder, PictureLimits};
 
-use crate::support::{Setup, camera, one_box, opened, push_through};
+use crate::client::Events;
+use crate::support::{Server, Setup, camera, one_box, opened, push_through, pushed_body};
 
 fn assert_jpeg(bytes: &[u8]) {
     let picture = PictureDecoder::new(PictureLimits::default()).decode(bytes, None).expect("a picture");
@@ -34,6 +35,20 @@ fn a_snapshot_is_the_newest_picture_drawn_on_where_asked() {
     assert_ne!(plain.body, drawn.body);
     for query in ["?annotate=jpeg", "?annotate=", "?width=7"] {
         snapshot(query).problem(422, "invalid-parameter");
+    }
+}
+
+#[test]
+fn whoever_has_a_result_can_have_its_picture() {
+    let server = Server::plain();
+    let client = server.client();
+    for n in 1..=30 {
+        server.add(&pushed_body("door"));
+        let mut events = Events::follow(&client, "door", None);
+        assert_eq!(server.put("door", n, "").status, 202);
+        assert_eq!(events.next().and_then(|event| event.id), Some(1));
+        assert_eq!(client.get("/v1/streams/door/snapshot.jpg").status, 200);
+        server.remove("door");
     }
 }
 
