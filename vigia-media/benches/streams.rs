@@ -9,7 +9,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use vigia_core::frame::Frame;
@@ -23,15 +23,22 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 const FPS: u32 = 15;
 /// Streams of the two measurements.
 const COUNTS: [usize; 2] = [1, 16];
-/// Each lasts this long, once every stream has had frames for as long as the second says.
+/// Each lasts this long, so long after the last stream's first frames.
 const MEASURED: Duration = Duration::from_secs(20);
-const SETTLED: u64 = 4 * FPS as u64;
+const SETTLED: Duration = Duration::from_secs(4);
 
-struct Count(Arc<AtomicU64>);
+/// Frames that came, and whether there will be no more.
+#[derive(Default)]
+struct Seen {
+    frames: AtomicU64,
+    over: AtomicBool,
+}
+
+struct Count(Arc<Seen>);
 
 impl FrameSink for Count {
     fn frame(&mut self, _: Frame) -> Flow {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.frames.fetch_add(1, Ordering::Relaxed);
         Flow::Continue
     }
 
@@ -42,7 +49,10 @@ impl FrameSink for Count {
     fn trouble(&mut self, _: &SourceError) {}
 
     fn end(&mut self, outcome: Result<(), SourceError>) {
-        println!("a stream ended: {outcome:?}");
+        self.0.over.store(true, Ordering::Relaxed);
+        if let Err(error) = outcome {
+            println!("{error}");
+        }
     }
 }
 
@@ -94,6 +104,27 @@ fn processor_ms() -> f64 {
     ticks * 10.0
 }
 
+/// A stream that runs, and what it has seen.
+type Running = (Box<dyn SourceHandle>, Arc<Seen>);
+
+/// Starts a stream and waits for its first frames. GStreamer's server now and then sends nothing to its first viewer on a
+/// busy machine: then once more.
+fn start(port: u16, number: usize, threads: Option<u32>) -> Outcome<Running> {
+    loop {
+        let options = IngestOptions { decode_threads: threads, ..IngestOptions::default() };
+        let stream = StreamRef { id: format!("camera{number}").as_str().into(), generation: 0 };
+        let source = MediaSource::open(&format!("rtsp://127.0.0.1:{port}/{number}"), stream, options)?;
+        let seen = Arc::new(Seen::default());
+        let handle = Box::new(source).start(Box::new(Count(Arc::clone(&seen))))?;
+        while !seen.over.load(Ordering::Relaxed) {
+            if seen.frames.load(Ordering::Relaxed) > 1 {
+                return Ok((handle, seen));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 fn measure(clip: &Path, threads: Option<u32>, child: &mut Child) -> Outcome<()> {
     let mut line = String::new();
     BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
@@ -101,24 +132,17 @@ fn measure(clip: &Path, threads: Option<u32>, child: &mut Child) -> Outcome<()> 
     vigia_media::init()?;
     println!("{} at {FPS} fps, decoder threads {threads:?}", clip.display());
     println!("streams  frames/s  CPU ms/frame  RSS MiB  anonymous  file  threads");
-    let (mut handles, mut counts): (Vec<Box<dyn SourceHandle>>, Vec<Arc<AtomicU64>>) = (Vec::new(), Vec::new());
+    let mut running: Vec<Running> = Vec::new();
     let mut first = 0.0;
     for count in COUNTS {
-        for number in handles.len()..count {
-            let options = IngestOptions { decode_threads: threads, ..IngestOptions::default() };
-            let stream = StreamRef { id: format!("camera{number}").as_str().into(), generation: 0 };
-            let source = MediaSource::open(&format!("rtsp://127.0.0.1:{port}/{number}"), stream, options)?;
-            let seen = Arc::new(AtomicU64::new(0));
-            handles.push(Box::new(source).start(Box::new(Count(Arc::clone(&seen))))?);
-            counts.push(seen);
+        for number in running.len()..count {
+            running.push(start(port, number, threads)?);
         }
-        while counts.iter().any(|seen| seen.load(Ordering::Relaxed) < SETTLED) {
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let frames = || counts.iter().map(|seen| seen.load(Ordering::Relaxed)).sum::<u64>();
-        let (start, cpu, before) = (Instant::now(), processor_ms(), frames());
+        std::thread::sleep(SETTLED);
+        let frames = || running.iter().map(|(_, seen)| seen.frames.load(Ordering::Relaxed)).sum::<u64>();
+        let (began, cpu, before) = (Instant::now(), processor_ms(), frames());
         std::thread::sleep(MEASURED);
-        let (seconds, cpu, frames) = (start.elapsed().as_secs_f64(), processor_ms() - cpu, frames() - before);
+        let (seconds, cpu, frames) = (began.elapsed().as_secs_f64(), processor_ms() - cpu, frames() - before);
         let [rss, anonymous, file] = ["VmRSS", "RssAnon", "RssFile"].map(|name| stated(name) / 1024.0);
         println!(
             "{count:7} {:9.1} {:13.3} {rss:8.1} {anonymous:10.1} {file:5.1} {:8}",
@@ -130,12 +154,7 @@ fn measure(clip: &Path, threads: Option<u32>, child: &mut Child) -> Outcome<()> 
             1 => first = rss,
             _ => println!("each more stream: {:.2} MiB", (rss - first) / (count - 1) as f64),
         }
-        if std::env::args().any(|arg| arg == "--pause") {
-            println!("process {}; Enter goes on", std::process::id());
-            std::io::stdin().read_line(&mut String::new())?;
-        }
     }
-    drop(handles);
     Ok(())
 }
 

@@ -56,6 +56,9 @@ fn rest(address: &str) -> Option<&str> {
 /// as other live sources are; JPEG pictures one after the other; JPEG pictures as the parts of a multipart body, where
 /// a part's `X-Frame-Id` is the picture's number. The first bytes tell.
 ///
+/// A frame in MPEG-TS comes up to two frame intervals late, since only the next one's beginning says that it is whole; one
+/// with ffmpeg's `-omit_video_pes_length 0`. MJPEG comes at once.
+///
 /// Not handled: TLS, passwords, MPEG-TS in packets of 192 bytes, a multipart body whose parts are boundaries of another.
 #[derive(Clone, Debug)]
 pub struct Listener(Arc<Socket>);

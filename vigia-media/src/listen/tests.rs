@@ -1,10 +1,17 @@
 //! Addresses that can be listened at, and those that cannot.
 
+use std::net::ToSocketAddrs as _;
+
 use super::*;
 
 #[test]
 fn a_free_port_is_picked() {
     for host in ["127.0.0.1", "localhost", "0.0.0.0"] {
+        // A bare machine may not know its own name.
+        if (host, 0).to_socket_addrs().is_err() {
+            println!("skipped: {host} has no address here");
+            continue;
+        }
         let listener = Listener::bind(&format!("TCP-Listen://{host}:0/")).expect(host);
         let port = listener.url().strip_prefix(&format!("tcp://{host}:")).and_then(|port| port.parse::<u16>().ok());
         assert!(port.is_some_and(|port| port > 0), "{}", listener.url());

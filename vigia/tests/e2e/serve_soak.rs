@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::serve::{GUARD, Serve, agent, sample};
+use crate::serve::{GUARD, Serve, agent};
 use crate::support::is_set_up;
 
 fn cycles(few: u64) -> u64 {
@@ -60,13 +60,20 @@ fn assert_flat(server: &Serve, cycles: u64, cycle: impl Fn(u64)) {
     assert!(!server.metrics().contains("soak"), "metrics of streams that are gone");
 }
 
+/// What takes a model no longer than it must.
+fn small_picture() -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(64, 48).write_to(&mut bytes, image::ImageFormat::Png).expect("encoded");
+    bytes.into_inner()
+}
+
 #[test]
 fn with_frames_that_are_pushed() {
     if !is_set_up() {
         return;
     }
     let server = Serve::start();
-    let picture = sample(1);
+    let picture = small_picture();
     assert_flat(&server, cycles(100), |cycle| {
         let id = format!("soak{}", cycle % 3);
         server.add(&json!({"id": id, "source": "push", "latency": "1h"}));
