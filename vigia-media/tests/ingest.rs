@@ -12,6 +12,7 @@ mod support;
 
 #[path = "ingest/a_blocking_sink_holds_the_decoder.rs"]
 mod a_blocking_sink_holds_the_decoder;
+#[cfg(feature = "cameras")]
 #[path = "ingest/a_camera_changes_its_picture.rs"]
 mod a_camera_changes_its_picture;
 #[path = "ingest/a_file_comes_whole_and_in_order.rs"]

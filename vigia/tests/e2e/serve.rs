@@ -6,6 +6,7 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::socket::Socket;
@@ -22,7 +23,7 @@ pub(crate) struct Serve {
     /// What was read of its log so far.
     heard: String,
     pub(crate) address: String,
-    agent: ureq::Agent,
+    agent: Mutex<ureq::Agent>,
     /// Where it keeps what it remembers, unless a test gave it a folder.
     _data: Option<tempfile::TempDir>,
 }
@@ -80,7 +81,7 @@ impl Serve {
             let _unread = stderr.read_to_string(&mut said);
             unreachable!("the server did not start: {line}{said}")
         });
-        let agent = agent();
+        let agent = Mutex::new(agent());
         Self { child, stdout, stderr, heard: String::new(), address, agent, _data: data }
     }
 
@@ -88,12 +89,21 @@ impl Serve {
         self.child.id()
     }
 
+    fn agent(&self) -> ureq::Agent {
+        self.agent.lock().clone()
+    }
+
+    /// Closes the connections that are kept for the next request.
+    pub(crate) fn hang_up(&self) {
+        *self.agent.lock() = agent();
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.address)
     }
 
     pub(crate) fn get(&self, path: &str) -> Value {
-        let mut response = self.agent.get(self.url(path)).call().expect("an answer");
+        let mut response = self.agent().get(self.url(path)).call().expect("an answer");
         let text = response.body_mut().read_to_string().expect("a whole answer");
         assert_eq!(response.status(), 200, "{text}");
         serde_json::from_str(&text).expect("JSON")
@@ -102,7 +112,7 @@ impl Serve {
     /// Sends a body; status and answer, which is null where there is none.
     pub(crate) fn send(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> (u16, Value) {
         let request = ureq::http::Request::builder().method(method).uri(self.url(path)).header("content-type", kind);
-        let mut response = self.agent.run(request.body(body).expect("a request")).expect("an answer");
+        let mut response = self.agent().run(request.body(body).expect("a request")).expect("an answer");
         let text = response.body_mut().read_to_string().expect("a whole answer");
         let answer = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") };
         (response.status().as_u16(), answer)
@@ -138,13 +148,13 @@ impl Serve {
 
     /// What it says of itself to Prometheus.
     pub(crate) fn metrics(&self) -> String {
-        let mut response = self.agent.get(self.url("/metrics")).call().expect("an answer");
+        let mut response = self.agent().get(self.url("/metrics")).call().expect("an answer");
         response.body_mut().read_to_string().expect("a whole answer")
     }
 
     /// Posts a picture's bytes; status and answer.
     pub(crate) fn post(&self, path: &str, picture: &[u8]) -> (u16, Value) {
-        post(&self.agent, &self.url(path), picture).expect("an answer")
+        post(&self.agent(), &self.url(path), picture).expect("an answer")
     }
 
     /// Waits until something on a path is so.

@@ -45,7 +45,8 @@ fn a_thousand_posts_at_concurrency_32() {
     };
     let (first, second) = (half(), half());
     match first.zip(second) {
-        Some((first, second)) => assert!(second * 10 <= first * 11, "{first} kB after a half, {second} kB after both"),
+        // What pools and allocators keep varies; of what leaks, the second half leaves as much as the first.
+        Some((first, second)) => assert!(second * 4 <= first * 5, "{first} kB after a half, {second} kB after both"),
         None => eprintln!("skipped: no /proc that tells of memory"),
     }
     for model in server.get("/v1/models")["models"].as_array().expect("models") {
