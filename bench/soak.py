@@ -23,6 +23,7 @@ import http.client
 import json
 import os
 import pathlib
+import queue
 import re
 import signal
 import socket
@@ -140,6 +141,22 @@ class Server:
         assert status == 200, answer
         return json.loads(answer)
 
+    def states(self, id):
+        """A queue of the states that the stream goes to from now on: asking again and again would load the server."""
+        connection, states = http.client.HTTPConnection("127.0.0.1", self.port), queue.Queue()
+        connection.request("GET", "/v1/events/stream")
+        answer = connection.getresponse()
+
+        def read():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                for line in answer:
+                    change = json.loads(line[5:]) if line.startswith(b"data:") else {}
+                    if change.get("stream") == id and "state" in change:
+                        states.put(change["state"])
+
+        threading.Thread(target=read, daemon=True).start()
+        return states
+
     def remove(self, id):
         status, answer = self.ask("DELETE", f"/v1/streams/{id}")
         assert status == 204, answer
@@ -176,17 +193,20 @@ def outages(args, server, report):
             time.sleep(0.1)
         time.sleep(40)
         calm = [server.stream(id)["latency_ms"]["p99"] for id in ids[1:]]
-        before, back = server.usage(), []
+        before, back, states = server.usage(), [], server.states(ids[0])
+
+        def wait_for(wanted):
+            while (state := states.get(timeout=60)) not in wanted:
+                pass
+            return state
+
         for n in range(args.outages):
             cameras[0].kill()
-            while server.stream(ids[0])["state"] == "online":
-                time.sleep(0.02)
+            wait_for({"stalled", "retrying"})
             time.sleep(0.3 * (n % 7))
             cameras[0].start()
             returned = time.monotonic()
-            while server.stream(ids[0])["state"] != "online":
-                time.sleep(0.02)
-                assert time.monotonic() - returned < 60, server.stream(ids[0])
+            wait_for({"online"})
             back.append(time.monotonic() - returned)
             if (n + 1) % 10 == 0:
                 print(f"outages: {n + 1}, back after at most {max(back):.2f} s; MiB, fds, threads {server.usage()}", flush=True)

@@ -76,10 +76,19 @@ pub struct CachePolicy {
 /// Whether a live frame of this age is not worth running any more: its result, after the time that a batch is expected to
 /// take, would come later than `latency` after the frame.
 ///
-/// Where the model alone takes more than half of that, the rest is what a frame may wait: a slow model then misses the
-/// objective with fresh frames, in place of having none at all.
-pub fn is_stale(age: Duration, latency: Duration, expected: Duration) -> bool {
-    age + expected.min(latency / 2) > latency
+/// A model that takes more than half of `latency` misses the objective with frames that waited for half of it, in place of
+/// having none at all. The newest frame of its stream may wait longer then, for a batch that has just begun and, where the
+/// model is much too slow, for one more: else a stream that sends seldom would never have one that is young enough when the
+/// model is free.
+pub fn is_stale(age: Duration, latency: Duration, expected: Duration, is_newest: bool) -> bool {
+    let wait = if expected <= latency / 2 {
+        latency - expected
+    } else if is_newest {
+        expected * 2 - latency / 2
+    } else {
+        latency / 2
+    };
+    age > wait
 }
 
 /// Thins a stream: each `every`-th frame, and no more than so many per second.
@@ -126,11 +135,18 @@ mod tests {
     #[test]
     fn a_frame_is_stale_when_its_result_would_be_late() {
         let ms = Duration::from_millis;
-        assert!(!is_stale(ms(180), ms(200), ms(20)));
-        assert!(is_stale(ms(181), ms(200), ms(20)));
-        // A model that never meets the objective gets fresh frames all the same.
-        assert!(!is_stale(ms(100), ms(200), ms(900)));
-        assert!(is_stale(ms(101), ms(200), ms(900)));
+        for is_newest in [true, false] {
+            assert!(!is_stale(ms(180), ms(200), ms(20), is_newest));
+            assert!(is_stale(ms(181), ms(200), ms(20), is_newest));
+            // At half of the objective, a frame may just wait for one batch.
+            assert!(!is_stale(ms(100), ms(200), ms(100), is_newest));
+            assert!(is_stale(ms(101), ms(200), ms(100), is_newest));
+        }
+        // A model that never meets the objective gets what is fresh, or what there is.
+        assert!(!is_stale(ms(100), ms(200), ms(900), false));
+        assert!(is_stale(ms(101), ms(200), ms(900), false));
+        assert!(!is_stale(ms(1700), ms(200), ms(900), true));
+        assert!(is_stale(ms(1701), ms(200), ms(900), true));
     }
 
     fn admitted(thinning: &mut Thinning, fps: u32, frames: u32) -> usize {

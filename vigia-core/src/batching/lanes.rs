@@ -40,13 +40,16 @@ impl Pace {
         *known = time.max(known.mul_f64(0.98));
     }
 
-    /// Whether a request that is first in its lane is not worth running any more.
-    fn is_stale<T>(&self, first: &Waiting<T>, now: Instant) -> bool {
+    /// Whether a request that is first in its lane, or also the last, is not worth running any more.
+    fn is_stale<T>(&self, first: &Waiting<T>, is_last: bool, now: Instant) -> bool {
         let Some(Live { offered, latency, .. }) = first.live else { return false };
-        // An eighth more: at the edge of the objective, the next batch is not to be the slowest one yet. And as with the
-        // model itself, whose decoding ahead takes too much of the objective gets what is fresh.
-        let lead = if first.form == Form::Encoded { (self.lead * 9 / 8).min(latency * 3 / 8) } else { Duration::ZERO };
-        is_stale(now.saturating_duration_since(offered) + lead, latency, self.run * 9 / 8)
+        // An eighth more: at the edge of the objective, the next batch is not to be the slowest one yet.
+        let run = self.run * 9 / 8;
+        // What a slow model has decoded ahead waits for it like everything else.
+        let lead = if first.form == Form::Encoded && run <= latency / 2 { self.lead * 9 / 8 } else { Duration::ZERO };
+        // As with the model itself, whose decoding ahead takes too much of the objective gets what is fresh.
+        let age = now.saturating_duration_since(offered) + lead.min(latency * 3 / 8);
+        is_stale(age, latency, run, is_last)
     }
 }
 
@@ -173,8 +176,11 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
         for form in [Form::Ready, Form::Encoded] {
             while let Some((_, owner)) = self.orders[form as usize].first_key_value() {
                 let owner = owner.clone();
-                let first = self.by_owner.get(&owner).and_then(|lane| lane.waiting.front());
-                if !first.is_some_and(|first| pace.is_stale(first, now)) {
+                let lane = self.by_owner.get(&owner);
+                let is_stale = |lane: &Lane<T>| {
+                    lane.waiting.front().is_some_and(|first| pace.is_stale(first, lane.waiting.len() == 1, now))
+                };
+                if !lane.is_some_and(is_stale) {
                     break;
                 }
                 stale.extend(self.displace(owner));

@@ -64,6 +64,29 @@ fn who_sends_seldom_gets_every_turn() {
 }
 
 #[test]
+fn who_sends_seldom_gets_every_turn_of_a_slow_model() {
+    // Slower than half of the objective, and than all of it; the round is always shorter than the time between two of the
+    // slow camera's frames.
+    for (cameras, each_ms, slow_fps) in
+        [(1, 110.0, 1.0), (5, 110.0, 1.0), (8, 150.0, 0.5), (1, 400.0, 1.0), (1, 900.0, 0.4)]
+    {
+        for encoded in [false, true] {
+            let mut slow = Sender::camera(slow_fps, 200);
+            let mut fast = Sender::camera(30.0, 200);
+            if encoded {
+                (slow, fast) = (slow.encoded(), fast.encoded());
+            }
+            let senders = with(vec![fast; cameras], &[slow]);
+            for seed in SEEDS {
+                let tallies = simulate(seed, Machine::single(1, each_ms), &senders, 20 * SECONDS);
+                let Tally { offered, served, .. } = &tallies[cameras];
+                assert!(*served * 100 >= *offered * 95, "{cameras}, {each_ms} ms, {encoded}: {served} of {offered}");
+            }
+        }
+    }
+}
+
+#[test]
 fn encoded_and_decoded_streams_have_equal_shares() {
     let gpu = Machine {
         max_batch: 8,
