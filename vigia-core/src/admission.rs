@@ -82,9 +82,9 @@ pub struct CachePolicy {
 /// model is free.
 pub fn is_stale(age: Duration, latency: Duration, expected: Duration, is_newest: bool) -> bool {
     let wait = if expected <= latency / 2 {
-        latency - expected
+        latency.saturating_sub(expected)
     } else if is_newest {
-        expected * 2 - latency / 2
+        (expected * 2).saturating_sub(latency / 2)
     } else {
         latency / 2
     };

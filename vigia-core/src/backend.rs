@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::admission::DropReason;
 use crate::detection::{Detection, Thresholds};
 use crate::frame::Frame;
-use crate::geometry::BBox;
+use crate::geometry::{Affine, BBox};
 use crate::landmarks::Landmarks;
 use crate::model::ModelSpec;
 
@@ -15,10 +15,25 @@ use crate::model::ModelSpec;
 pub struct Request {
     /// The picture.
     pub frame: Arc<Frame>,
-    /// The part to look at, in source pixels; the whole picture where absent. The part outside the picture is padding.
-    pub roi: Option<BBox>,
+    /// The part to look at; the whole picture where absent. What of it lies outside the picture is padding.
+    pub roi: Option<Region>,
     /// What counts as found.
     pub thresholds: Thresholds,
+}
+
+/// A part of a picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Region {
+    /// A box, in source pixels; it is brought into the model's input as the model's [`Fit`](crate::model::Fit) says.
+    Box(BBox),
+    /// The map from pixels of the model's input to source pixels, whatever the model's fit.
+    Aligned(Affine),
+}
+
+impl From<BBox> for Region {
+    fn from(bbox: BBox) -> Self {
+        Self::Box(bbox)
+    }
 }
 
 /// What a model says about one request, in source pixels.
@@ -28,6 +43,32 @@ pub enum Output {
     Detections(Vec<Detection>),
     /// A second stage's points.
     Landmarks(Landmarks),
+    /// What a second stage takes the object for: every class of the model, the most likely first. The confidences add up
+    /// to 1.
+    Classes(Vec<ClassScore>),
+    /// How old a face looks, and of which gender.
+    AgeGender(AgeGender),
+    /// Numbers that are near those of another picture of the same object and far from those of others; of the model's own
+    /// length and scale, as it gives them.
+    Embedding(Vec<f32>),
+}
+
+/// One class that an object may be of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassScore {
+    /// Index into the model's labels.
+    pub class_id: u32,
+    /// 0..1.
+    pub confidence: f32,
+}
+
+/// What a model for age and gender says of a face.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AgeGender {
+    /// Years, as the model gives them.
+    pub age: f32,
+    /// The likelier of the model's two labels, confidence 0.5..1.
+    pub gender: ClassScore,
 }
 
 /// Time spent on one request of a batch.

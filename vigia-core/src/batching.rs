@@ -169,7 +169,7 @@ impl<K: Clone + Eq + Hash, T> BatchQueue<K, T> {
     }
 
     /// Queues a request that was admitted earlier on its way (the crops of a one-shot picture), whatever the bound:
-    /// what bounds these is the admission of the pictures that they belong to.
+    /// what bounds these is the admission of the pictures that they belong to. It does not linger.
     pub fn push_admitted(&mut self, owner: K, item: T, now: Instant) {
         self.asked.push(owner, Waiting { item, queued_at: now, form: Form::Ready, counts: false, live: None });
     }
@@ -186,6 +186,23 @@ impl<K: Clone + Eq + Hash, T> BatchQueue<K, T> {
         // Only now: a lane in which something waits keeps its round.
         let oldest = if is_full { self.live.displace(owner) } else { None };
         oldest.map(|oldest| (oldest, DropReason::Superseded))
+    }
+
+    /// Queues what comes by itself and may be left out: a crop of a live frame. All owners together may have `bound` of
+    /// these waiting, and share them: where there is no room, the newest one of the owner with most goes, unless that would
+    /// not have fewer than this one then. Gives back the one that has to go: that, or the request itself.
+    pub fn push_shared(&mut self, owner: K, item: T, bound: usize, now: Instant) -> Option<T> {
+        let waiting = Waiting { item, queued_at: now, form: Form::Ready, counts: false, live: None };
+        let mut displaced = None;
+        if self.live.len >= bound {
+            let own = self.live.by_owner.get(&owner).map_or(0, |lane| lane.waiting.len());
+            let most = self.live.by_owner.iter().max_by_key(|(_, lane)| lane.waiting.len());
+            let most = most.filter(|(_, lane)| lane.waiting.len() > own + 1).map(|(owner, _)| owner.clone());
+            let Some(most) = most else { return Some(waiting.item) };
+            displaced = self.live.displace_newest(most);
+        }
+        self.live.push(owner, waiting);
+        displaced
     }
 
     /// A request is prepared.
@@ -236,7 +253,9 @@ impl<K: Clone + Eq + Hash, T> BatchQueue<K, T> {
         if waiting == 0 || free_slots == 0 {
             return BatchDecision::Idle;
         }
-        if waiting < max_batch && !self.policy.linger.is_zero() {
+        // Somebody waits for what was admitted: it is not held up for company.
+        let is_urgent = self.asked.len > self.asked.counted;
+        if waiting < max_batch && !self.policy.linger.is_zero() && !is_urgent {
             let oldest = self.asked.oldest().into_iter().chain(self.live.oldest()).min();
             let ripe = oldest.unwrap_or(now) + self.policy.linger;
             if ripe > now {

@@ -1,8 +1,21 @@
 //! Which detections go on to a second model, and what to show where it says nothing.
 
 use crate::detection::Detection;
+use crate::event::EventId;
 use crate::geometry::{BBox, Size};
-use crate::landmarks::{Landmarks, LandmarksSource};
+use crate::landmarks::{Landmarks, LandmarksSource, Settled};
+
+/// When a tracked object is looked at again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    /// When its crop is clearly better than the best one that was sent before.
+    #[default]
+    Better,
+    /// In every frame.
+    Always,
+    /// Until there is a result.
+    Once,
+}
 
 /// A second stage as configured.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,11 +26,27 @@ pub struct StagePolicy {
     pub min_size: f32,
     /// Added around the box, as a share of its width and height.
     pub margin: f32,
+    /// When an object that is followed through a stream is looked at again.
+    pub when: When,
 }
 
 impl Default for StagePolicy {
     fn default() -> Self {
-        Self { classes: Vec::new(), min_size: 24.0, margin: 0.0 }
+        Self { classes: Vec::new(), min_size: 24.0, margin: 0.0, when: When::default() }
+    }
+}
+
+/// Which tracks are told of when they end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventPolicy {
+    /// Class ids; all where empty.
+    pub classes: Vec<u32>,
+}
+
+impl EventPolicy {
+    /// Whether tracks of this class are told of.
+    pub fn applies_to(&self, class_id: u32) -> bool {
+        self.classes.is_empty() || self.classes.contains(&class_id)
     }
 }
 
@@ -41,15 +70,16 @@ impl StagePolicy {
 }
 
 /// Settles a detection's landmarks: the model's where it gave some, else the detector's keypoints, else none.
-pub fn settle_landmarks(detection: &mut Detection, from_model: Option<Landmarks>) {
-    detection.landmarks = Some(match from_model {
-        Some(landmarks) => (landmarks, LandmarksSource::Model),
-        None if detection.keypoints.is_empty() => (Landmarks { points: Vec::new() }, LandmarksSource::None),
+pub fn settle_landmarks(detection: &mut Detection, from_model: Option<(Landmarks, Option<EventId>)>) {
+    let (landmarks, source, event) = match from_model {
+        Some((landmarks, event)) => (landmarks, LandmarksSource::Model, event),
+        None if detection.keypoints.is_empty() => (Landmarks { points: Vec::new() }, LandmarksSource::None, None),
         None => {
             let points = detection.keypoints.iter().map(|k| k.point).collect();
-            (Landmarks { points }, LandmarksSource::Detector)
+            (Landmarks { points }, LandmarksSource::Detector, None)
         }
-    });
+    };
+    detection.landmarks = Some(Settled { landmarks, source, event });
 }
 
 #[cfg(test)]
@@ -86,11 +116,15 @@ mod tests {
         let point = Point { x: 1.0, y: 2.0 };
         let mut d = face(0.0, 0.0, 50.0, 50.0);
         settle_landmarks(&mut d, None);
-        assert_eq!(d.landmarks.as_ref().map(|l| l.1), Some(LandmarksSource::None));
+        assert_eq!(d.landmarks.as_ref().map(|l| l.source), Some(LandmarksSource::None));
         d.keypoints.push(Keypoint { point, confidence: None });
         settle_landmarks(&mut d, None);
-        assert_eq!(d.landmarks, Some((Landmarks { points: vec![point] }, LandmarksSource::Detector)));
-        settle_landmarks(&mut d, Some(Landmarks { points: vec![] }));
-        assert_eq!(d.landmarks.as_ref().map(|l| l.1), Some(LandmarksSource::Model));
+        let settled = d.landmarks.as_ref().expect("settled");
+        assert_eq!(
+            (settled.landmarks.points.as_slice(), settled.source),
+            ([point].as_slice(), LandmarksSource::Detector)
+        );
+        settle_landmarks(&mut d, Some((Landmarks { points: vec![] }, None)));
+        assert_eq!(d.landmarks.as_ref().map(|l| l.source), Some(LandmarksSource::Model));
     }
 }

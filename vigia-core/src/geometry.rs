@@ -141,6 +141,45 @@ impl Mapping {
     }
 }
 
+/// A map between two pixel grids that may also turn and shear: `x' = x[0]·x + x[1]·y + x[2]`, `y'` likewise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine {
+    /// The row that gives x.
+    pub x: [f32; 3],
+    /// The row that gives y.
+    pub y: [f32; 3],
+}
+
+impl Affine {
+    /// Where a point comes to lie.
+    pub fn point(&self, p: Point) -> Point {
+        let row = |r: &[f32; 3]| r[0] * p.x + r[1] * p.y + r[2];
+        Point { x: row(&self.x), y: row(&self.y) }
+    }
+
+    /// The upright box around where a box comes to lie.
+    pub fn around(&self, b: &BBox) -> BBox {
+        let corners = [(b.x1, b.y1), (b.x2, b.y1), (b.x1, b.y2), (b.x2, b.y2)].map(|(x, y)| self.point(Point { x, y }));
+        let edge =
+            |of: fn(&Point) -> f32, pick: fn(f32, f32) -> f32| corners.iter().map(of).reduce(pick).unwrap_or(0.0);
+        BBox {
+            x1: edge(|p| p.x, f32::min),
+            y1: edge(|p| p.y, f32::min),
+            x2: edge(|p| p.x, f32::max),
+            y2: edge(|p| p.y, f32::max),
+        }
+    }
+
+    /// The way back; absent where the map loses a dimension or a number is not finite.
+    pub fn inverse(&self) -> Option<Self> {
+        let [[a, b, c], [d, e, f]] = [self.x, self.y].map(|row| row.map(f64::from));
+        let area = a * e - b * d;
+        let row = |p: f64, q: f64, r: f64| [p / area, q / area, r / area].map(|v| v as f32);
+        let back = Self { x: row(e, -b, b * f - c * e), y: row(-d, a, c * d - a * f) };
+        back.x.iter().chain(&back.y).all(|v| v.is_finite()).then_some(back)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +209,13 @@ mod tests {
         }
 
         #[test]
+        fn there_and_back(x in -9.0f32..9.0, y in -9.0f32..9.0, a in 0.5f32..3.0, b in -2.0f32..2.0) {
+            let there = Affine { x: [a, -b, 7.0], y: [b, a, -3.0] };
+            let p = there.inverse().expect("a turn and a scale").point(there.point(Point { x, y }));
+            prop_assert!((p.x - x).abs() < 1e-3 && (p.y - y).abs() < 1e-3);
+        }
+
+        #[test]
         fn clipping_stays_inside(a in any_box()) {
             let c = a.clipped(Size::new(30, 20));
             prop_assert!(c.x1 >= 0.0 && c.y1 >= 0.0 && c.x2 <= 30.0 && c.y2 <= 20.0 && c.area() <= a.area() + 1e-3);
@@ -181,6 +227,15 @@ mod tests {
         let a = BBox { x1: 0.0, y1: 0.0, x2: 1.0, y2: 1.0 };
         let b = BBox { x1: 1.0, y1: 0.0, x2: 2.0, y2: 1.0 };
         assert!(a.iou(&b).abs() < f32::EPSILON);
+    }
+
+    #[test]
+    fn a_turned_box_is_inside_the_box_around_it() {
+        let quarter = Affine { x: [0.0, -1.0, 10.0], y: [1.0, 0.0, 0.0] };
+        let around = quarter.around(&BBox { x1: 1.0, y1: 2.0, x2: 3.0, y2: 7.0 });
+        assert_eq!(around, BBox { x1: 3.0, y1: 1.0, x2: 8.0, y2: 3.0 });
+        assert_eq!(Affine { x: [1.0, 1.0, 0.0], y: [2.0, 2.0, 0.0] }.inverse(), None);
+        assert_eq!(Affine { x: [f32::NAN, 1.0, 0.0], y: [2.0, 1.0, 0.0] }.inverse(), None);
     }
 
     #[test]

@@ -99,11 +99,17 @@ pub enum Family {
     YoloNms,
     /// face-api's 68 face landmarks: a second stage.
     FaceLandmarks68,
+    /// face-api's seven facial expressions: a second stage.
+    FaceExpression,
+    /// face-api's age and gender of a face: a second stage.
+    AgeGender,
+    /// face-api's (dlib's) descriptor of a face, 128 numbers: a second stage.
+    FaceRecognition,
 }
 
 impl Family {
     /// All of them, in the order of recognition.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::TinyFace,
         Self::YuNet,
         Self::FastestDet,
@@ -112,6 +118,9 @@ impl Family {
         Self::YoloV8,
         Self::YoloNms,
         Self::FaceLandmarks68,
+        Self::FaceExpression,
+        Self::AgeGender,
+        Self::FaceRecognition,
     ];
 
     /// The name in manifests and messages.
@@ -125,6 +134,9 @@ impl Family {
             Self::YoloV8 => "yolov8",
             Self::YoloNms => "yolo-nms",
             Self::FaceLandmarks68 => "face-landmarks-68",
+            Self::FaceExpression => "face-expression",
+            Self::AgeGender => "age-gender",
+            Self::FaceRecognition => "face-recognition",
         }
     }
 
@@ -133,9 +145,23 @@ impl Family {
         Self::ALL.into_iter().find(|f| f.as_str() == name)
     }
 
+    /// What its models say of a picture or, as second stages, of a crop, in a few words.
+    pub fn gives(self) -> &'static str {
+        match self {
+            Self::FaceLandmarks68 => "landmarks of a crop: 68 points",
+            Self::FaceExpression => "classes of a crop",
+            Self::AgeGender => "age in years and gender of a crop",
+            Self::FaceRecognition => "an embedding of a crop: 128 numbers",
+            Self::YuNet => "detections with 5 keypoints",
+            Self::TinyFace | Self::FastestDet | Self::YoloX | Self::YoloV5 | Self::YoloV8 | Self::YoloNms => {
+                "detections"
+            }
+        }
+    }
+
     /// True for networks that work on crops of detected objects.
     pub fn is_second_stage(self) -> bool {
-        matches!(self, Self::FaceLandmarks68)
+        matches!(self, Self::FaceLandmarks68 | Self::FaceExpression | Self::AgeGender | Self::FaceRecognition)
     }
 }
 

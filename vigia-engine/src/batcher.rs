@@ -16,11 +16,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use vigia_core::admission::DropReason;
-use vigia_core::backend::{Answer, Backend, Cost, InferError, Request};
+use vigia_core::backend::{Answer, Backend, Cost, InferError, Region, Request};
 use vigia_core::batching::{BatchPolicy, BatchQueue, Form, Live};
 use vigia_core::detection::Thresholds;
 use vigia_core::frame::Frame;
-use vigia_core::geometry::BBox;
 use vigia_core::id::{ModelId, StreamRef};
 use vigia_core::model::ModelSpec;
 use vigia_core::result::BatchInfo;
@@ -90,7 +89,7 @@ impl Picture {
 
 struct Job {
     picture: Picture,
-    roi: Option<BBox>,
+    roi: Option<Region>,
     thresholds: Thresholds,
     /// What is held only while the request waits.
     held: Option<Box<dyn Send>>,
@@ -197,6 +196,18 @@ impl Batcher {
         let owner = frame.stream.clone();
         let job = Job { picture: Picture::Frame(frame), roi, thresholds, held: None, reply };
         self.push(Form::Ready, |queue, now| queue.push_admitted(owner, job, now));
+    }
+
+    /// Queues a crop of a live frame, where fewer than `bound` of these wait or another stream has more of them than its
+    /// share; the one that has to go is answered with [`InferError::QueueFull`].
+    pub fn submit_shared(&self, request: Request, bound: usize, reply: Reply) {
+        let Request { frame, roi, thresholds } = request;
+        let owner = frame.stream.clone();
+        let job = Job { picture: Picture::Frame(frame), roi, thresholds, held: None, reply };
+        let refused = self.push(Form::Ready, |queue, now| queue.push_shared(owner, job, bound, now));
+        if let Some(job) = refused {
+            self.shared.refuse(job, InferError::QueueFull { model: self.shared.model.to_string(), waiting: bound });
+        }
     }
 
     /// Queues a frame of a live stream; the one that has to make room, if any, is answered with [`InferError::Dropped`].

@@ -62,6 +62,35 @@ impl Outcome {
     }
 }
 
+/// What became of a crop of a live stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CropOutcome {
+    /// It has a result.
+    Answered,
+    /// The model, or the crop itself, failed.
+    Failed,
+    /// There was no room for it in the queue.
+    QueueFull,
+    /// It was not sent: it is no better than one that was.
+    Known,
+    /// It was under way when its stream or the server ended.
+    Shutdown,
+}
+
+impl CropOutcome {
+    const ALL: [Self; 5] = [Self::Answered, Self::Failed, Self::QueueFull, Self::Known, Self::Shutdown];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::QueueFull => "queue_full",
+            Self::Known => "known",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
 /// A step of a frame's way, as a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Step {
@@ -150,6 +179,9 @@ pub struct Metrics {
     batches: Family<OfModel, Histogram, BatchSizes>,
     waiting: Family<OfModel, Gauge>,
     restarts: Family<OfModel, Counter>,
+    crops: Family<OfOutcome, Counter>,
+    results: Family<OfModel, Gauge>,
+    unread: Family<OfModel, Counter>,
     received: Family<OfStream, Counter>,
     inferred: Family<OfStream, Counter>,
     dropped: Family<OfReason, Counter>,
@@ -169,6 +201,9 @@ impl Default for Metrics {
             batches: Family::new_with_constructor(BatchSizes),
             waiting: Family::default(),
             restarts: Family::default(),
+            crops: Family::default(),
+            results: Family::default(),
+            unread: Family::default(),
             received: Family::default(),
             inferred: Family::default(),
             dropped: Family::default(),
@@ -192,6 +227,10 @@ impl Metrics {
         r.register("model_batch_size", "Requests in each batch that ran", self.batches.clone());
         r.register("model_waiting", "Requests that wait for the model now", self.waiting.clone());
         r.register("model_restarts", "Instances made anew after a panic", self.restarts.clone());
+        let help = "Crops of live streams for a second stage by what became of them";
+        r.register("stage_crops", help, self.crops.clone());
+        r.register("stage_results", "Results of crops that wait for their tracks now", self.results.clone());
+        r.register("stage_results_unread", "Results of crops that nobody asked for in time", self.unread.clone());
         r.register("stream_frames_received", "Frames that were offered", self.received.clone());
         r.register("stream_frames_inferred", "Frames that have a result", self.inferred.clone());
         r.register("stream_frames_dropped", "Frames without a result by reason", self.dropped.clone());
@@ -223,6 +262,19 @@ impl Metrics {
             waiting: self.waiting.get_or_create_owned(&of()),
             restarts: self.restarts.get_or_create_owned(&of()),
             lately: Arc::default(),
+        }
+    }
+
+    /// The handles of one second stage's model.
+    pub fn stage(&self, model: &str) -> StageMetrics {
+        let of = || OfModel { model: model.to_owned() };
+        let crops = |o: CropOutcome| {
+            self.crops.get_or_create_owned(&OfOutcome { model: model.to_owned(), outcome: o.as_str() })
+        };
+        StageMetrics {
+            crops: CropOutcome::ALL.map(crops),
+            results: self.results.get_or_create_owned(&of()),
+            unread: self.unread.get_or_create_owned(&of()),
         }
     }
 
@@ -368,6 +420,48 @@ impl ModelMetrics {
             restarts: self.restarts.get(),
             latency: lately.latency.percentiles(),
         }
+    }
+}
+
+/// What is counted of the crops that live streams send to one model.
+#[derive(Clone, Debug)]
+pub struct StageMetrics {
+    crops: [Counter<u64, AtomicU64>; 5],
+    results: Gauge,
+    unread: Counter<u64, AtomicU64>,
+}
+
+impl StageMetrics {
+    /// A crop was settled.
+    pub(crate) fn crop(&self, outcome: CropOutcome) {
+        self.crops[outcome as usize].inc();
+    }
+
+    /// So many more results wait for their tracks, or fewer.
+    pub(crate) fn results(&self, more: i64) {
+        self.results.inc_by(more);
+    }
+
+    /// Nobody asked for so many results.
+    pub(crate) fn unread(&self, results: u64) {
+        self.unread.inc_by(results);
+    }
+
+    /// How many crops came to this end.
+    pub fn crops(&self, outcome: CropOutcome) -> u64 {
+        self.crops[outcome as usize].get()
+    }
+
+    /// Results that wait for their tracks now.
+    pub fn waiting(&self) -> u64 {
+        u64::try_from(self.results.get()).unwrap_or(0)
+    }
+}
+
+impl Default for StageMetrics {
+    /// Handles that no registry shows.
+    fn default() -> Self {
+        Metrics::default().stage("")
     }
 }
 

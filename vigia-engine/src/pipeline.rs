@@ -3,6 +3,7 @@
 //! No thread waits in between. The detector's thread hands the crops to the second stage's queue and goes on; whoever
 //! brings the last answer of a frame sends its result.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,28 +11,41 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use vigia_core::backend::{Cost, InferError, Output, Request};
 use vigia_core::batching::Live;
-use vigia_core::cascade::{StagePolicy, settle_landmarks};
-use vigia_core::detection::{Detection, Thresholds};
+use vigia_core::cascade::{EventPolicy, StagePolicy, settle_landmarks};
+use vigia_core::detection::{Attribute, Detection, Thresholds};
 use vigia_core::frame::Frame;
 use vigia_core::geometry::BBox;
-use vigia_core::id::ModelId;
+use vigia_core::id::{ModelId, StreamRef};
 use vigia_core::landmarks::Landmarks;
 use vigia_core::result::{BatchInfo, FrameResult, Timing};
+use vigia_core::track::TrackerPolicy;
 
 use crate::batcher::{Batcher, Completed, Picture, Reply};
+use crate::metrics::StageMetrics;
 
 /// A second stage: a model for crops, and which crops it gets.
 pub struct Stage {
     /// The model's threads.
     pub batcher: Arc<Batcher>,
-    /// Which detections, how large, with how much around them.
+    /// Which detections, how large, with how much around them, how often.
     pub policy: StagePolicy,
+    /// Where the crops of live streams are counted.
+    pub metrics: StageMetrics,
 }
 
-/// `detect → stages[]`.
+impl Stage {
+    /// Crops of live streams that may wait: enough for the batch that runs next and two more.
+    pub fn bound(&self) -> usize {
+        (3 * self.batcher.policy().max_batch).max(32)
+    }
+}
+
+/// `detect → track → stages[] → events`.
 pub struct Pipeline {
     detector: Arc<Batcher>,
     stages: Arc<[Stage]>,
+    tracking: Option<TrackerPolicy>,
+    events: Option<EventPolicy>,
 }
 
 /// Called once with a frame's result, or why there is none, on a model's thread (or, for a frame that is refused, on the
@@ -54,7 +68,34 @@ pub fn receiver() -> (Deliver, ResultReceiver) {
 impl Pipeline {
     /// A pipeline over running models, which pipelines may share.
     pub fn new(detector: Arc<Batcher>, stages: Vec<Stage>) -> Self {
-        Self { detector, stages: stages.into() }
+        Self { detector, stages: stages.into(), tracking: None, events: None }
+    }
+
+    /// The same, that follows the objects of live streams from frame to frame.
+    #[must_use]
+    pub fn with_tracking(self, policy: TrackerPolicy) -> Self {
+        Self { tracking: Some(policy), ..self }
+    }
+
+    /// The same, that tells of tracks that ended; for that they have to be followed.
+    #[must_use]
+    pub fn with_events(self, policy: EventPolicy) -> Self {
+        Self { events: Some(policy), ..self }
+    }
+
+    /// How objects are followed; absent where they are not.
+    pub fn tracking(&self) -> Option<TrackerPolicy> {
+        self.tracking
+    }
+
+    /// Which tracks are told of when they end.
+    pub fn events(&self) -> Option<&EventPolicy> {
+        self.events.as_ref().filter(|_| self.tracking.is_some())
+    }
+
+    /// The second stages.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
     }
 
     /// The detector.
@@ -62,9 +103,9 @@ impl Pipeline {
         &self.detector
     }
 
-    /// True when crops are cut out of the frame, so that it is worth having in full size.
-    pub fn has_stages(&self) -> bool {
-        !self.stages.is_empty()
+    /// True when something is cut out of the frame, so that it is worth having in full size.
+    pub fn cuts_out(&self) -> bool {
+        !self.stages.is_empty() || self.events().is_some()
     }
 
     /// Frames under way at which each instance of the detector finds its next batch waiting while it runs one, with
@@ -80,10 +121,11 @@ impl Pipeline {
     ///
     /// `offered` is when the picture's work began, decoding included: the total time counts from there.
     pub fn submit(&self, picture: Picture, thresholds: Thresholds, offered: Instant, deliver: Deliver) {
-        self.detector.submit(picture, thresholds, self.reply(offered, deliver));
+        self.detector.submit(picture, thresholds, self.reply(self.stages.clone(), offered, deliver));
     }
 
-    /// Sends a frame of a live stream on its way; see [`Batcher::submit_live`].
+    /// Sends a frame of a live stream on its way; see [`Batcher::submit_live`]. Its result has detections alone: the
+    /// stream sends the crops, and does not wait for them.
     pub fn submit_live(
         &self,
         picture: Picture,
@@ -92,11 +134,19 @@ impl Pipeline {
         held: Box<dyn Send>,
         deliver: Deliver,
     ) {
-        self.detector.submit_live(picture, thresholds, live, held, self.reply(live.offered, deliver));
+        self.detector.submit_live(picture, thresholds, live, held, self.reply(Arc::default(), live.offered, deliver));
     }
 
-    fn reply(&self, offered: Instant, deliver: Deliver) -> Reply {
-        let (stages, model) = (self.stages.clone(), self.detector.spec().id.clone());
+    /// Answers what waits of a stream that is gone; what is being worked on goes on.
+    pub fn forget(&self, owner: &StreamRef) {
+        self.detector.forget(owner);
+        for stage in self.stages.iter() {
+            stage.batcher.forget(owner);
+        }
+    }
+
+    fn reply(&self, stages: Arc<[Stage]>, offered: Instant, deliver: Deliver) -> Reply {
+        let model = self.detector.spec().id.clone();
         Box::new(move |completed| detected(model, &stages, completed, offered, deliver))
     }
 }
@@ -113,9 +163,10 @@ struct Assembly {
     frame: Arc<Frame>,
     model: ModelId,
     detections: Vec<Detection>,
-    from_model: Vec<Option<Landmarks>>,
-    /// Second stages are configured: a detection says so even when it got nothing from them.
-    staged: bool,
+    /// What the second stages said, by the detection and the stage.
+    outputs: BTreeMap<(usize, usize), Output>,
+    /// Where there are any, a detection says so even when it got nothing from them.
+    stages: Arc<[Stage]>,
     /// Answers that are still to come.
     open: usize,
     cost: Cost,
@@ -125,12 +176,12 @@ struct Assembly {
     deliver: Deliver,
 }
 
-fn detected(model: ModelId, stages: &[Stage], completed: Completed, offered: Instant, deliver: Deliver) {
+fn detected(model: ModelId, stages: &Arc<[Stage]>, completed: Completed, offered: Instant, deliver: Deliver) {
     let Completed { answer, queued, batch, frame } = completed;
     let outcome = answer.output.and_then(|output| match output {
         Output::Detections(detections) => Ok(detections),
-        Output::Landmarks(_) => {
-            let reason = "it gives landmarks of a crop, not detections: it belongs into a pipeline's stages".to_owned();
+        _ => {
+            let reason = "it is a second stage, for crops: it belongs into a pipeline's stages".to_owned();
             Err(InferError::Failed { model: model.to_string(), reason })
         }
     });
@@ -141,8 +192,8 @@ fn detected(model: ModelId, stages: &[Stage], completed: Completed, offered: Ins
     };
     let crops = crops(&frame, &detections, stages);
     let assembly = Assembly {
-        from_model: vec![None; detections.len()],
-        staged: !stages.is_empty(),
+        outputs: BTreeMap::new(),
+        stages: stages.clone(),
         open: crops.len(),
         frame,
         model,
@@ -158,12 +209,12 @@ fn detected(model: ModelId, stages: &[Stage], completed: Completed, offered: Ins
     }
     let frame = assembly.frame.clone();
     let assembly = Arc::new(Mutex::new(Some(assembly)));
-    for (index, stage, roi) in crops {
-        let stage = &stages[stage];
+    for (index, number, roi) in crops {
+        let stage = &stages[number];
         let thresholds = stage.batcher.spec().thresholds;
-        let request = Request { frame: frame.clone(), roi: Some(roi), thresholds };
+        let request = Request { frame: frame.clone(), roi: Some(roi.into()), thresholds };
         let assembly = assembly.clone();
-        let reply = Box::new(move |completed| landmarks_arrived(&assembly, index, completed));
+        let reply = Box::new(move |completed| arrived(&assembly, (index, number), completed));
         // What was admitted as a frame is carried to its end: at most 300 detections each, of a bounded number of frames.
         stage.batcher.submit_admitted(request, reply);
     }
@@ -181,14 +232,14 @@ fn crops(frame: &Frame, detections: &[Detection], stages: &[Stage]) -> Vec<(usiz
     crops
 }
 
-fn landmarks_arrived(assembly: &Mutex<Option<Assembly>>, index: usize, completed: Completed) {
+fn arrived(assembly: &Mutex<Option<Assembly>>, of: (usize, usize), completed: Completed) {
     let mut guard = assembly.lock();
     let Some(a) = guard.as_mut() else { return };
     match completed.answer.output {
-        Ok(Output::Landmarks(landmarks)) => a.from_model[index] = Some(landmarks),
         Ok(Output::Detections(_)) => tracing::warn!("a second stage gave detections; they are left out"),
+        Ok(output) => drop(a.outputs.insert(of, output)),
         // The fallback stands in; the rest of the frame is as good as ever.
-        Err(error) => tracing::debug!(%error, "a crop has no landmarks"),
+        Err(error) => tracing::debug!(%error, "a crop has no result"),
     }
     a.open -= 1;
     if a.open == 0
@@ -202,9 +253,19 @@ fn landmarks_arrived(assembly: &Mutex<Option<Assembly>>, index: usize, completed
 impl Assembly {
     fn finish(mut self) {
         let elapsed = self.offered.elapsed();
-        for (detection, landmarks) in self.detections.iter_mut().zip(self.from_model) {
-            if self.staged || !detection.keypoints.is_empty() {
-                settle_landmarks(detection, landmarks);
+        let mut landmarks: Vec<Option<Landmarks>> = vec![None; self.detections.len()];
+        for ((index, stage), output) in self.outputs {
+            match output {
+                Output::Landmarks(found) => landmarks[index] = Some(found),
+                output => {
+                    let model = self.stages[stage].batcher.spec().id.clone();
+                    self.detections[index].attributes.push(Attribute { model, event: None, output });
+                }
+            }
+        }
+        for (detection, landmarks) in self.detections.iter_mut().zip(landmarks) {
+            if !self.stages.is_empty() || !detection.keypoints.is_empty() {
+                settle_landmarks(detection, landmarks.map(|landmarks| (landmarks, None)));
             }
         }
         let timing = Timing {

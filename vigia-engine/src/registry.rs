@@ -110,9 +110,17 @@ impl<S: Entry> Registry<S> {
     /// # Errors
     /// When the system gives no thread.
     pub fn new(limit: usize) -> std::io::Result<Self> {
+        Self::after(limit, 0)
+    }
+
+    /// The same, whose generations begin above `generation`: that of an earlier life of the program, as a rule.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn after(limit: usize, generation: u64) -> std::io::Result<Self> {
         let state = State {
             streams: BTreeMap::new(),
-            generation: 0,
+            generation,
             asking: 0,
             leaving: VecDeque::new(),
             joining: 0,

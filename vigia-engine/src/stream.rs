@@ -8,6 +8,7 @@
 //!
 //! `intake` takes frames in, `run` is the thread.
 
+mod follow;
 mod intake;
 mod run;
 
@@ -34,6 +35,8 @@ use crate::metrics::{Rate, StreamMetrics, Window};
 use crate::pipeline::Pipeline;
 use crate::worker::{StopFlag, Worker, WorkerPool};
 
+use follow::Follower;
+pub use follow::{Shots, TakeEnded};
 pub use intake::Refused;
 use run::{Event, Loop};
 
@@ -85,6 +88,8 @@ pub struct StreamOptions {
 pub struct Listeners {
     /// Takes a frame's result, in the order of the frames, on the stream's thread.
     pub publish: Box<dyn FnMut(Arc<FrameResult>) + Send>,
+    /// Takes a track that ended, on the stream's thread.
+    pub ended: TakeEnded,
     /// Learns of each change of state.
     pub changed: Box<dyn Fn(StateChange) + Send + Sync>,
     /// Learns, once, that a stream that was pushed to or listened has been over for its `linger`.
@@ -100,6 +105,8 @@ pub struct Means {
     pub decode: DecodePicture,
     /// Memory for the frames that wait.
     pub budget: Budget,
+    /// Who looks at the pixels of what is followed.
+    pub shots: Arc<dyn Shots>,
 }
 
 /// A change of a stream's state.
@@ -265,7 +272,8 @@ impl Stream {
         let (capacity, ahead) = (pipeline.detector().capacity(), pipeline.detector().policy().ahead);
         let room = options.cache.frames + ahead + 2 * capacity;
         let (events, inbox) = sync_channel(room + 2);
-        let Listeners { publish, changed, gone } = listeners;
+        let Listeners { publish, ended, changed, gone } = listeners;
+        let follower = Follower::new(stream.clone(), pipeline.clone(), means.shots.clone(), ended);
         let shared = Arc::new(Shared {
             stream,
             status: Mutex::new(status),
@@ -281,7 +289,7 @@ impl Stream {
         // Before anything else can change.
         shared.status.lock().say(&shared.stream, None);
         shared.tell();
-        let loop_ = Loop::new(shared.clone(), feed, publish, inbox);
+        let loop_ = Loop::new(shared.clone(), feed, publish, inbox, follower);
         let worker = Worker::start(&name, move |stop| loop_.supervise(stop, gone))?;
         Ok(Self { shared, stop: worker.flag(), worker: Mutex::new(Some(worker)) })
     }
@@ -354,7 +362,7 @@ impl Stream {
     pub fn discard(&self) {
         self.shared.status.lock().discarded = true;
         self.stop();
-        self.shared.pipeline.detector().forget(&self.shared.stream);
+        self.shared.pipeline.forget(&self.shared.stream);
     }
 
     /// Waits for the end, which somebody has to have asked for.

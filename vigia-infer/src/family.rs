@@ -25,6 +25,10 @@ const MAX_BATCH: usize = 32;
 /// Largest batch that may be written into a graph: each run computes all of it, however few pictures there are.
 const MAX_FIXED_BATCH: usize = 256;
 
+/// face-api's classes where nothing else names them (`FaceExpressions.ts`, `AgeGenderNet.ts`).
+const EXPRESSIONS: [&str; 7] = ["neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised"];
+const GENDERS: [&str; 2] = ["male", "female"];
+
 /// Side of the input where neither graph, metadata nor manifest tells.
 const DEFAULT_SIDE: u32 = 640;
 
@@ -192,7 +196,7 @@ fn input_spec(family: Family, size: Size, graph: &GraphInfo, manifest: &InputMan
     let unit = 1.0 / 255.0;
     let mut spec = match family {
         Family::TinyFace => plain(Channels::Rgb, unit, letterbox(Align::TopLeft, 0.0, true), Scaling::BilinearCorner),
-        Family::FaceLandmarks68 => {
+        Family::FaceLandmarks68 | Family::FaceExpression | Family::AgeGender | Family::FaceRecognition => {
             plain(Channels::Rgb, unit, letterbox(Align::Centre, 0.0, true), Scaling::BilinearCorner)
         }
         Family::YuNet => plain(Channels::Bgr, 1.0, letterbox(Align::TopLeft, 0.0, false), Scaling::Bilinear),
@@ -264,6 +268,10 @@ fn labels_of(
         let own = graph.metadata.get("vigia.labels").map(|l| l.split(',').map(|n| n.trim().to_owned()).collect());
         own.or_else(|| graph.metadata.get("names").and_then(|names| labels::from_python_dict(names)))
     };
+    // An embedding is of no class; what its metadata names is the output.
+    if family == Family::FaceRecognition {
+        return Ok(Vec::new().into());
+    }
     let labels = match &manifest.labels {
         Some(Labels::List(list)) => Some(list.clone()),
         Some(Labels::Named(_coco)) => Some(labels::coco()),
@@ -271,6 +279,8 @@ fn labels_of(
     };
     let labels = labels.unwrap_or_else(|| match (family, classes) {
         (Family::TinyFace | Family::YuNet | Family::FaceLandmarks68, _) => vec!["face".to_owned()],
+        (Family::FaceExpression, _) => EXPRESSIONS.map(str::to_owned).to_vec(),
+        (Family::AgeGender, _) => GENDERS.map(str::to_owned).to_vec(),
         (_, Some(80)) => labels::coco(),
         _ => Vec::new(),
     });

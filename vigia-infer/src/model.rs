@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use vigia_core::backend::{Answer, Backend, Cost, InferError, Output, Request};
-use vigia_core::geometry::Mapping;
-use vigia_core::model::{Family, ModelSpec};
+use vigia_core::backend::{Answer, Backend, Cost, InferError, Output, Region, Request};
+use vigia_core::geometry::{Affine, Mapping, Size};
+use vigia_core::model::ModelSpec;
 use vigia_vision::decode::{Head, HeadError, TensorView};
 use vigia_vision::preprocess::{Preprocessor, SlotState};
 
@@ -24,11 +24,17 @@ pub(crate) struct OnnxBackend {
 
 /// A request whose pixels are in the tensor.
 struct Prepared {
+    /// Tensor pixels to source pixels, or, where there is `aligned`, to themselves.
     mapping: Mapping,
+    /// Tensor pixels to source pixels, for a crop that is turned.
+    aligned: Option<Affine>,
     cost: Cost,
     /// The crop has no pixels: its slot runs along, its answer is an error.
     empty: bool,
 }
+
+/// The map of pixels to themselves.
+const UNTOUCHED: Mapping = Mapping { scale_x: 1.0, scale_y: 1.0, offset_x: 0.0, offset_y: 0.0 };
 
 impl OnnxBackend {
     pub(crate) fn new(spec: ModelSpec, session: OrtSession, head: Head) -> Self {
@@ -46,10 +52,18 @@ impl OnnxBackend {
         for ((request, slot), state) in batch.iter().zip(self.tensor.chunks_exact_mut(len)).zip(&mut self.slots) {
             let started = Instant::now();
             let picture = request.frame.image.source_size();
-            let empty = request.roi.is_some_and(|roi| !roi.clipped(picture).is_proper());
-            let mapping = self.preprocessor.fill(&request.frame.image, request.roi, slot, state);
+            let image = &request.frame.image;
+            let (around, aligned, mapping) = match request.roi {
+                None => (None, None, self.preprocessor.fill(image, None, slot, state)),
+                Some(Region::Box(roi)) => (Some(roi), None, self.preprocessor.fill(image, Some(roi), slot, state)),
+                Some(Region::Aligned(map)) => {
+                    self.preprocessor.fill_aligned(image, &map, slot, state);
+                    (Some(map.around(&self.spec.input.size.whole())), Some(map), UNTOUCHED)
+                }
+            };
+            let empty = around.is_some_and(|around| !around.clipped(picture).is_proper());
             let cost = Cost { preprocess: started.elapsed(), ..Cost::default() };
-            self.prepared.push(Prepared { mapping, cost, empty });
+            self.prepared.push(Prepared { mapping, aligned, cost, empty });
         }
     }
 }
@@ -66,7 +80,7 @@ impl Backend for OnnxBackend {
         let size = self.spec.input.size;
         let shape = [rows, 3, size.height as usize, size.width as usize];
         let tensor = &self.tensor[..rows * self.spec.input.len()];
-        let (head, family, prepared) = (&mut self.head, self.spec.family, &mut self.prepared);
+        let (head, prepared) = (&mut self.head, &mut self.prepared);
         let model = self.spec.id.as_str();
         let started = Instant::now();
         let read = |outputs: &[TensorView<'_>]| {
@@ -76,7 +90,7 @@ impl Backend for OnnxBackend {
                 let output = if prepared.empty {
                     Err(InferError::EmptyCrop)
                 } else {
-                    decode(head, family, outputs, index, request, &prepared.mapping)
+                    decode(head, outputs, index, (request, size), prepared)
                         .map_err(|e| InferError::Failed { model: model.to_owned(), reason: e.to_string() })
                 };
                 prepared.cost.inference = inference;
@@ -90,17 +104,29 @@ impl Backend for OnnxBackend {
 
 fn decode(
     head: &mut Head,
-    family: Family,
     outputs: &[TensorView<'_>],
     index: usize,
-    request: &Request,
-    mapping: &Mapping,
+    (request, input): (&Request, Size),
+    prepared: &Prepared,
 ) -> Result<Output, HeadError> {
-    if family.is_second_stage() {
-        return head.landmarks(outputs, index, mapping).map(Output::Landmarks);
+    let picture = prepared.aligned.map_or_else(|| request.frame.image.source_size(), |_turned| input);
+    let mut output = head.output(outputs, index, &prepared.mapping, picture, request.thresholds)?;
+    if let Some(to_source) = &prepared.aligned {
+        turn_back(&mut output, to_source);
     }
-    let mut detections = Vec::new();
-    let picture = request.frame.image.source_size();
-    head.detections(outputs, index, mapping, picture, request.thresholds, &mut detections)?;
-    Ok(Output::Detections(detections))
+    Ok(output)
+}
+
+/// Takes what was found in a turned crop to source pixels. A box becomes the upright one around it.
+fn turn_back(output: &mut Output, to_source: &Affine) {
+    match output {
+        Output::Detections(detections) => {
+            for detection in detections {
+                detection.bbox = to_source.around(&detection.bbox);
+                detection.keypoints.iter_mut().for_each(|k| k.point = to_source.point(k.point));
+            }
+        }
+        Output::Landmarks(landmarks) => landmarks.points.iter_mut().for_each(|p| *p = to_source.point(*p)),
+        Output::Classes(_) | Output::AgeGender(_) | Output::Embedding(_) => {}
+    }
 }

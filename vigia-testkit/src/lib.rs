@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use vigia_core::backend::{Answer, Backend, Cost, InferError, Output, Request};
+use vigia_core::backend::{Answer, Backend, Cost, InferError, Output, Region, Request};
 use vigia_core::batching::BatchPolicy;
 use vigia_core::detection::{Detection, Thresholds};
 use vigia_core::frame::{Colour, Frame, Image, PixelFormat};
@@ -138,7 +138,11 @@ pub fn boxes_by_frame() -> Script {
 pub fn corner_landmarks() -> Script {
     Arc::new(|batch| {
         let answer = |request: &Request| {
-            let corner = request.roi.map_or(Point::default(), |roi| Point { x: roi.x1, y: roi.y1 });
+            let corner = match request.roi {
+                Some(Region::Box(roi)) => Point { x: roi.x1, y: roi.y1 },
+                Some(Region::Aligned(map)) => map.point(Point::default()),
+                None => Point::default(),
+            };
             Ok(Output::Landmarks(Landmarks { points: vec![corner] }))
         };
         Ok(batch.iter().map(answer).collect())

@@ -8,10 +8,13 @@ use vigia_core::admission::{CacheMode, CachePolicy};
 use vigia_core::backend::InferError;
 use vigia_core::backoff::Backoff;
 use vigia_core::detection::Thresholds;
+use vigia_core::event::EndedTrack;
+use vigia_core::frame::Image;
+use vigia_core::geometry::BBox;
 use vigia_core::result::FrameResult;
 use vigia_core::source::{EncodedPicture, FrameSink, Source, SourceError, SourceHandle};
 use vigia_engine::memory::Budget;
-use vigia_engine::stream::{DecodePicture, Listeners, Means, OpenSource, StateChange, StreamOptions};
+use vigia_engine::stream::{DecodePicture, Listeners, Means, OpenSource, Shots, StateChange, StreamOptions};
 use vigia_engine::worker::WorkerPool;
 
 use crate::image;
@@ -50,10 +53,23 @@ pub fn decoder() -> DecodePicture {
     })
 }
 
+/// Everything is equally sharp, and a cut is the whole picture.
+pub struct Scissors;
+
+impl Shots for Scissors {
+    fn sharpness(&self, _image: &Image, _bbox: &BBox) -> f32 {
+        100.0
+    }
+
+    fn cut(&self, image: &Image, _bbox: &BBox) -> Option<(Image, BBox)> {
+        Some((image.clone(), image.source_size().whole()))
+    }
+}
+
 /// One decoding thread and a budget of so many bytes.
 pub fn means_of(budget: u64) -> Means {
     let pool = Arc::new(WorkerPool::start("decode", 1, 64).expect("threads"));
-    Means { pool, decode: decoder(), budget: Budget::new(budget) }
+    Means { pool, decode: decoder(), budget: Budget::new(budget), shots: Arc::new(Scissors) }
 }
 
 /// One decoding thread and more memory than any test takes.
@@ -72,6 +88,8 @@ pub struct Heard {
     pub results: Receiver<Arc<FrameResult>>,
     /// Its changes of state.
     pub changes: Receiver<StateChange>,
+    /// Its tracks that ended.
+    pub ended: Receiver<EndedTrack>,
     /// That it is gone.
     pub gone: Receiver<()>,
 }
@@ -82,10 +100,14 @@ pub fn listeners() -> (Listeners, Heard) {
     let (publish, results) = sync_channel(KEPT);
     let (change, changes) = sync_channel(KEPT);
     let (leave, gone) = sync_channel(1);
+    let (end, ended) = sync_channel(KEPT);
     // A test that is over hears nothing.
     let listeners = Listeners {
         publish: Box::new(move |result| {
             let _over = publish.try_send(result);
+        }),
+        ended: Box::new(move |track| {
+            let _over = end.try_send(track);
         }),
         changed: Box::new(move |changed| {
             let _over = change.try_send(changed);
@@ -94,7 +116,7 @@ pub fn listeners() -> (Listeners, Heard) {
             let _over = leave.try_send(());
         }),
     };
-    (listeners, Heard { results, changes, gone })
+    (listeners, Heard { results, changes, ended, gone })
 }
 
 /// A source whose frames a test pushes: each opening of it gives the test the other end.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use vigia_core::detection::Detection;
 use vigia_core::frame::{ChromaSite, Colour, ColourMatrix, ColourRange, Image, PixelBuffer, PixelFormat};
 use vigia_core::geometry::{BBox, Point, Size};
-use vigia_core::landmarks::{Landmarks, LandmarksSource};
+use vigia_core::landmarks::{Landmarks, LandmarksSource, Settled};
 use vigia_vision::draw::annotate;
 use vigia_vision::picture::{RgbImage, encode_jpeg_into, to_rgb};
 
@@ -55,7 +55,8 @@ fn faces(size: Size) -> Vec<Detection> {
         };
         let bbox = BBox { x1, y1, x2: x1 + width, y2: y1 + height };
         let landmarks = Landmarks { points: (0..68).map(point).collect() };
-        Detection { landmarks: Some((landmarks, LandmarksSource::Model)), ..Detection::new(0, 0.9, bbox) }
+        let landmarks = Some(Settled { landmarks, source: LandmarksSource::Model, event: None });
+        Detection { landmarks, ..Detection::new(0, 0.9, bbox) }
     };
     (0..10).map(face).collect()
 }

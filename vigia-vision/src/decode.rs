@@ -26,6 +26,7 @@
 //! pose export has the shape of a detector with more classes, so compare [`Head::class_count`] with the labels), and
 //! outputs that are not float32.
 
+mod attributes;
 mod error;
 mod fastestdet;
 mod grid;
@@ -37,6 +38,7 @@ mod ultralytics;
 mod yolox;
 mod yunet;
 
+use vigia_core::backend::Output;
 use vigia_core::detection::{Detection, Keypoint, Thresholds};
 use vigia_core::geometry::{BBox, Mapping, Size};
 use vigia_core::landmarks::Landmarks;
@@ -99,6 +101,22 @@ type Built = (Box<dyn Decoder>, Vec<OutputSpec>);
 enum Kind {
     Detector(Box<dyn Decoder>),
     Landmarks { input: Size },
+    Expression,
+    AgeGender,
+    Recognition,
+}
+
+impl Kind {
+    /// What it can be asked for, in a word.
+    fn gives(&self) -> &'static str {
+        match self {
+            Self::Detector(_) => "detections",
+            Self::Landmarks { .. } => "landmarks",
+            Self::Expression => "classes",
+            Self::AgeGender => "age and gender",
+            Self::Recognition => "an embedding",
+        }
+    }
 }
 
 /// A model's outputs, understood.
@@ -129,6 +147,9 @@ impl Head {
             Family::YoloV8 => detector(ultralytics::build_columns(input, outputs)?),
             Family::YoloNms => detector(ultralytics::build_finished(input, outputs)?),
             Family::FaceLandmarks68 => (Kind::Landmarks { input }, landmarks::outputs(outputs)?),
+            Family::FaceExpression => (Kind::Expression, attributes::expression(outputs)?),
+            Family::AgeGender => (Kind::AgeGender, attributes::age_and_gender(outputs)?),
+            Family::FaceRecognition => (Kind::Recognition, attributes::recognition(outputs)?),
         };
         Ok(Self { family, kind, outputs, hits: Hits::default(), candidates: Vec::new() })
     }
@@ -159,7 +180,10 @@ impl Head {
             Family::YoloV5 => (0.25, 0.45),
             Family::YoloV8 => (0.25, 0.7),
             Family::YoloNms => (0.25, 1.0),
-            Family::FaceLandmarks68 => (0.0, 1.0),
+            // They look at each crop that they get.
+            Family::FaceLandmarks68 | Family::FaceExpression | Family::AgeGender | Family::FaceRecognition => {
+                (0.0, 1.0)
+            }
         };
         Thresholds { confidence, iou }
     }
@@ -169,12 +193,40 @@ impl Head {
         self.family
     }
 
-    /// Number of classes; `None` where the outputs do not tell (built-in NMS, landmarks).
+    /// Number of classes; `None` where the outputs do not tell (built-in NMS, landmarks, embeddings).
     pub fn class_count(&self) -> Option<usize> {
         match &self.kind {
             Kind::Detector(decoder) => decoder.class_count(),
-            Kind::Landmarks { .. } => None,
+            Kind::Expression => Some(attributes::EXPRESSIONS),
+            Kind::AgeGender => Some(attributes::GENDERS),
+            Kind::Landmarks { .. } | Kind::Recognition => None,
         }
+    }
+
+    /// Says what the model has to say of one picture of the batch, whatever its family; see [`Self::detections`] for the
+    /// arguments, and [`Output`] for what second stages give.
+    pub fn output(
+        &mut self,
+        outputs: &[TensorView<'_>],
+        index: usize,
+        mapping: &Mapping,
+        picture: Size,
+        thresholds: Thresholds,
+    ) -> Result<Output, HeadError> {
+        if let Kind::Detector(_) = self.kind {
+            let mut found = Vec::new();
+            self.detections(outputs, index, mapping, picture, thresholds, &mut found)?;
+            return Ok(Output::Detections(found));
+        }
+        let parts = Parts::find(&self.outputs, outputs, index)?;
+        let said = match self.kind {
+            Kind::Detector(_) => None,
+            Kind::Landmarks { input } => landmarks::points(&parts, input, mapping).map(Output::Landmarks),
+            Kind::Expression => attributes::classes(parts[0]).map(Output::Classes),
+            Kind::AgeGender => attributes::age_gender(parts[0], parts[1]).map(Output::AgeGender),
+            Kind::Recognition => attributes::embedding(parts[0]).map(Output::Embedding),
+        };
+        said.ok_or(HeadError::NotFinite { family: self.family })
     }
 
     /// Writes what was found in one picture of the batch into `out`, which is emptied first, also on an error.
@@ -195,7 +247,7 @@ impl Head {
     ) -> Result<(), HeadError> {
         out.clear();
         let Kind::Detector(decoder) = &self.kind else {
-            return Err(HeadError::WrongStage { family: self.family, gives: "landmarks" });
+            return Err(HeadError::WrongStage { family: self.family, gives: self.kind.gives() });
         };
         let parts = Parts::find(&self.outputs, outputs, index)?;
 
@@ -240,7 +292,7 @@ impl Head {
         mapping: &Mapping,
     ) -> Result<Landmarks, HeadError> {
         let Kind::Landmarks { input } = &self.kind else {
-            return Err(HeadError::WrongStage { family: self.family, gives: "detections" });
+            return Err(HeadError::WrongStage { family: self.family, gives: self.kind.gives() });
         };
         let parts = Parts::find(&self.outputs, outputs, index)?;
         landmarks::points(&parts, *input, mapping).ok_or(HeadError::NotFinite { family: self.family })

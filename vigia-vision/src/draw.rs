@@ -22,11 +22,12 @@ use crate::picture::RgbImage;
 /// Keypoints that the model itself does not believe in are not shown: below this they are mostly hidden joints.
 const SHOWN_KEYPOINT: f32 = 0.3;
 
-/// Draws boxes, labels ("class 0.93"), landmarks and keypoints.
+/// Draws boxes, labels ("face 93%", of a track "face 93% #7"), landmarks and keypoints.
 ///
 /// `canvas` shows the source picture at full size, since detections are in its pixels; `label` names a class. Confident
 /// detections lie above the others. A label stands above its box, else inside (of a tall one), below or beside it, where
-/// it covers no other label; in a crowd with no such place it is left out, the box stays.
+/// it covers no other label; in a crowd with no such place it is left out, the box stays. Detections of a track have its
+/// colour, the others their class's.
 pub fn annotate(canvas: &mut RgbImage, detections: &[Detection], label: &dyn Fn(u32) -> String) {
     let size = canvas.size();
     if size.pixels() == 0 {
@@ -40,7 +41,7 @@ pub fn annotate(canvas: &mut RgbImage, detections: &[Detection], label: &dyn Fn(
         order.into_iter().map(|d| (d, Outline::new(&d.bbox, size, line))).collect();
     for (detection, outline) in &outlines {
         if let Some(outline) = outline {
-            outline.draw(&mut canvas, colour::of_class(detection.class_id));
+            outline.draw(&mut canvas, colour::strong(colour::number(detection)));
         }
     }
     for (detection, _) in &outlines {
@@ -49,12 +50,18 @@ pub fn annotate(canvas: &mut RgbImage, detections: &[Detection], label: &dyn Fn(
     let mut tags = Tags::new(size);
     for (detection, outline) in outlines.iter().rev() {
         let Some(outline) = outline else { continue };
-        let text = format!("{} {:.2}", label(detection.class_id), detection.confidence);
+        let text = caption(detection, label);
         let font = Font::for_box(size, outline.outer.width(), text.chars().count());
         if let Some(place) = tags.place(&outline.outer, outline.line, font.tag_size(&text, size)) {
-            text::tag(&mut canvas, place, font, &text, colour::of_class(detection.class_id));
+            text::tag(&mut canvas, place, font, &text, colour::strong(colour::number(detection)));
         }
     }
+}
+
+/// What a detection's label says.
+fn caption(detection: &Detection, label: &dyn Fn(u32) -> String) -> String {
+    let what = format!("{} {:.0}%", label(detection.class_id), detection.confidence * 100.0);
+    detection.track.map_or_else(|| what.clone(), |track| format!("{what} #{track}"))
 }
 
 /// Width of a box's line in pixels: 3 at 720p, at least 2.
@@ -93,7 +100,7 @@ impl Outline {
         (outer.width() > 0 && outer.height() > 0).then_some(Self { outer, line })
     }
 
-    /// A line in the class's colour with a dark edge on both sides, so that it shows on any background.
+    /// A line in the detection's colour with a dark edge on both sides, so that it shows on any background.
     fn draw(&self, canvas: &mut Canvas<'_>, colour: [u8; 3]) {
         const EDGE: u8 = 90;
         let edge = (self.line / 3).max(1);
@@ -105,12 +112,12 @@ impl Outline {
 
 /// Draws a detection's points: a light disc with a dark rim each.
 fn points(canvas: &mut Canvas<'_>, detection: &Detection, line: i32) {
-    let landmarks = detection.landmarks.as_ref().map_or(&[][..], |(landmarks, _)| &landmarks.points);
+    let landmarks = detection.landmarks.as_ref().map_or(&[][..], |l| &l.landmarks.points);
     // The detector's keypoints that became landmarks are drawn once.
-    let once = detection.landmarks.as_ref().is_some_and(|(_, source)| *source == LandmarksSource::Detector);
+    let once = detection.landmarks.as_ref().is_some_and(|l| l.source == LandmarksSource::Detector);
     let keypoints = detection.keypoints.iter().filter(|_| !once || landmarks.is_empty());
     let shown = keypoints.filter(|k| k.confidence.is_none_or(|c| c >= SHOWN_KEYPOINT)).map(|k| k.point);
-    let colour = colour::light(detection.class_id);
+    let colour = colour::light(colour::number(detection));
     for points in [landmarks.to_vec(), shown.collect::<Vec<_>>()] {
         let radius = radius(&detection.bbox, points.len(), line);
         let rim = (radius * 0.4).max(0.6);

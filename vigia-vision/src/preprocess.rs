@@ -14,6 +14,9 @@
 //! the way. `placement` says where the picture lies and holds the conventions of the models' authors; `taps` turns that
 //! into tables.
 //!
+//! [`Preprocessor::fill_aligned`] takes a map that may turn instead (`affine`), for what [`crate::align`] brings into one
+//! pose.
+//!
 //! Every instruction set gives the same bits (`tests`); `tests/opencv.rs` compares with OpenCV; `benches/preprocess.rs`
 //! has the speed.
 //!
@@ -22,6 +25,7 @@
 //!
 //! [`Scaling::Bilinear`]: vigia_core::model::Scaling::Bilinear
 
+mod affine;
 mod area;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -38,6 +42,7 @@ use vigia_core::frame::{ChromaSite, Colour, Image, PixelFormat};
 use vigia_core::geometry::{BBox, Mapping, Size};
 use vigia_core::model::{Fit, InputSpec};
 
+use self::affine::Turned;
 use self::colour::Finish;
 use self::kernels::Isa;
 use self::placement::Placement;
@@ -53,6 +58,7 @@ pub struct Preprocessor {
     finish: Finish,
     colour: Colour,
     sampler: Sampler,
+    turned: Turned,
 }
 
 /// Remembers which part of a slot is already padding, so that it is filled again only when that changes. The default
@@ -108,7 +114,7 @@ impl Preprocessor {
     fn with_isa(spec: InputSpec, isa: Isa) -> Self {
         let colour = Colour::default();
         let finish = Finish::new(&spec, colour);
-        Self { spec, isa, geometry: None, finish, colour, sampler: Sampler::default() }
+        Self { spec, isa, geometry: None, finish, colour, sampler: Sampler::default(), turned: Turned::default() }
     }
 
     /// The input that is filled.
@@ -128,25 +134,35 @@ impl Preprocessor {
     /// When `slot` has another length: a mistake of the caller, not of any input.
     pub fn fill(&mut self, image: &Image, roi: Option<BBox>, slot: &mut [f32], state: &mut SlotState) -> Mapping {
         assert_eq!(slot.len(), self.spec.len(), "a slot holds one picture");
-        if self.colour != image.colour() {
-            self.colour = image.colour();
-            self.finish = Finish::new(&self.spec, self.colour);
-        }
+        self.take_colour(image.colour());
         let planes = Planes::of(image);
         let key = Key::new(image, roi);
         let known = self.geometry.take().filter(|g| g.key == key);
         let geometry = known.unwrap_or_else(|| self.prepare(key, roi));
         let placement = if planes.is_some() { geometry.placement } else { Placement::EMPTY };
-        let pad = self.finish.level(match self.spec.fit {
-            Fit::Letterbox { pad, .. } => pad,
-            Fit::Stretch => 0.0,
-        });
+        let pad = self.padding();
         self.pad(&placement, pad, slot, state);
         if let Some(planes) = planes {
             self.rows(&geometry, &planes, pad, slot);
         }
         self.geometry = Some(geometry);
         placement.mapping
+    }
+
+    /// Converts pictures of this colour description from now on.
+    fn take_colour(&mut self, colour: Colour) {
+        if self.colour != colour {
+            self.colour = colour;
+            self.finish = Finish::new(&self.spec, colour);
+        }
+    }
+
+    /// The tensor's values where there is no picture.
+    fn padding(&self) -> [f32; 3] {
+        self.finish.level(match self.spec.fit {
+            Fit::Letterbox { pad, .. } => pad,
+            Fit::Stretch => 0.0,
+        })
     }
 
     /// Places the picture and computes the tables.

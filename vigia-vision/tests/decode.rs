@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
 
 use serde_json::Value;
+use vigia_core::backend::{ClassScore, Output};
 use vigia_core::detection::{Detection, Thresholds};
 use vigia_core::geometry::{Mapping, Size};
 use vigia_core::model::Family;
@@ -41,6 +42,10 @@ impl Case {
 
     fn head(&self) -> Head {
         Head::new(self.family, self.input, &self.declared()).unwrap()
+    }
+
+    fn output(&self, index: usize) -> Result<Output, HeadError> {
+        self.head().output(&self.views(), index, &self.mapping, self.picture, self.thresholds)
     }
 
     fn find(&self, head: &mut Head, outputs: &[TensorView<'_>], index: usize) -> Vec<Detection> {
@@ -142,6 +147,7 @@ fn detections_are_those_of_the_authors_formulas() {
             let found = case.find(&mut head, &case.views(), index);
             let expected: Vec<_> = expected.as_array().unwrap().iter().map(numbers).collect();
             assert_eq!(found.len(), expected.len(), "{} picture {index}", case.family);
+            assert_eq!(case.output(index), Ok(Output::Detections(found.clone())));
             for (found, expected) in found.iter().map(row).zip(&expected) {
                 assert!(same(&found, expected), "{} picture {index}: {found:?} is not {expected:?}", case.family);
             }
@@ -154,10 +160,44 @@ fn landmarks_are_those_of_the_authors_formulas() {
     let case = case_of(Family::FaceLandmarks68);
     for (index, expected) in case.results.iter().enumerate() {
         let found = case.head().landmarks(&case.views(), index, &case.mapping).unwrap();
+        assert_eq!(case.output(index), Ok(Output::Landmarks(found.clone())));
         assert_eq!(found.points.len(), 68);
         for (point, expected) in found.points.iter().zip(expected.as_array().unwrap()) {
             assert!(same(&[f64::from(point.x), f64::from(point.y)], &numbers(expected)));
         }
+    }
+}
+
+/// What a second stage says, as the fixture has it.
+fn said(output: Output) -> Vec<f64> {
+    let pair = |c: &ClassScore| [f64::from(c.class_id), f64::from(c.confidence)];
+    match output {
+        Output::Classes(classes) => classes.iter().flat_map(pair).collect(),
+        Output::AgeGender(both) => std::iter::once(f64::from(both.age)).chain(pair(&both.gender)).collect(),
+        Output::Embedding(numbers) => numbers.into_iter().map(f64::from).collect(),
+        Output::Detections(_) | Output::Landmarks(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn attributes_are_those_of_the_authors_formulas() {
+    for family in [Family::FaceExpression, Family::AgeGender, Family::FaceRecognition] {
+        let mut case = case_of(family);
+        for (index, expected) in case.results.iter().enumerate() {
+            let nested = expected.as_array().unwrap().iter().any(Value::is_array);
+            let expected: Vec<f64> = if nested {
+                expected.as_array().unwrap().iter().flat_map(numbers).collect()
+            } else {
+                numbers(expected)
+            };
+            let found = said(case.output(index).unwrap());
+            assert!(same(&found, &expected), "{family} crop {index}: {found:?} is not {expected:?}");
+        }
+        let length = case.outputs[0].shape[1];
+        case.outputs[0].data[length] = f32::NAN;
+        assert!(case.output(0).is_ok());
+        assert_eq!(case.output(1), Err(HeadError::NotFinite { family }));
+        assert!(case.head().landmarks(&case.views(), 0, &case.mapping).is_err());
     }
 }
 
@@ -243,7 +283,7 @@ fn a_run_that_breaks_the_promise_is_an_error() {
         let mut head = case.head();
         let mut ask = |views: &[TensorView<'_>], index| {
             if case.family.is_second_stage() {
-                return head.landmarks(views, index, &case.mapping).map(drop);
+                return head.output(views, index, &case.mapping, case.picture, case.thresholds).map(drop);
             }
             head.detections(views, index, &case.mapping, case.picture, case.thresholds, &mut Vec::new())
         };

@@ -1,6 +1,7 @@
 //! Whatever a graph declares and a run gives: an answer or an error, and answers keep their promises.
 
 use proptest::prelude::*;
+use vigia_core::backend::Output;
 use vigia_core::detection::Thresholds;
 use vigia_core::geometry::{Mapping, Size};
 use vigia_core::model::Family;
@@ -55,6 +56,9 @@ fn right_shapes(family: Family, size: Size, batch: usize, classes: usize) -> Vec
         Family::YoloV8 => one(&[4 + classes, all]),
         Family::YoloNms => one(&[17, 6]),
         Family::FaceLandmarks68 => one(&[136]),
+        Family::FaceExpression => one(&[7]),
+        Family::FaceRecognition => one(&[128]),
+        Family::AgeGender => vec![("age".to_owned(), vec![batch, 1]), ("gender".to_owned(), vec![batch, 2])],
         Family::YuNet => [("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)]
             .into_iter()
             .flat_map(|(kind, n)| [8, 16, 32].map(|s| (format!("{kind}_{s}"), vec![batch, cells(s), n])))
@@ -74,6 +78,15 @@ fn ask(
     let mut out = Vec::new();
     if let Ok(landmarks) = head.landmarks(outputs, index, mapping) {
         prop_assert!(landmarks.points.iter().all(|p| p.x.is_finite() && p.y.is_finite()));
+    }
+    match head.output(outputs, index, mapping, picture, thresholds) {
+        Ok(Output::Classes(classes)) => {
+            prop_assert!(classes.windows(2).all(|w| w[0].confidence >= w[1].confidence));
+            prop_assert!(classes.iter().all(|c| (0.0..=1.0).contains(&c.confidence)));
+        }
+        Ok(Output::AgeGender(both)) => prop_assert!(both.age.is_finite() && both.gender.class_id < 2),
+        Ok(Output::Embedding(numbers)) => prop_assert!(numbers.iter().all(|n| n.is_finite())),
+        Ok(Output::Detections(_) | Output::Landmarks(_)) | Err(_) => {}
     }
     if head.detections(outputs, index, mapping, picture, thresholds, &mut out).is_ok() {
         prop_assert!(out.len() <= MAX_DETECTIONS);

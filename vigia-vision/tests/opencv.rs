@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use vigia_core::frame::{ChromaSite, Colour, ColourMatrix, ColourRange, Image, PixelBuffer, PixelFormat};
-use vigia_core::geometry::{Mapping, Size};
+use vigia_core::geometry::{Affine, Mapping, Point, Size};
 use vigia_core::model::{Align, Channels, Fit, InputSpec, Scaling};
+use vigia_vision::align;
 use vigia_vision::preprocess::{Preprocessor, SlotState};
 
 fn fixture() -> Value {
@@ -103,6 +104,52 @@ fn centred_letterbox_is_ultralytics() {
         let enlarge = case["enlarge"].as_bool().unwrap();
         plain(size(&case["target"]), Fit::Letterbox { align: Align::Centre, pad: 114.0, enlarge }, Scaling::Bilinear)
     });
+}
+
+fn affine(value: &Value) -> Affine {
+    let row = |row: &Value| -> [f32; 3] { numbers(row).try_into().unwrap() };
+    Affine { x: row(&value[0]), y: row(&value[1]) }
+}
+
+/// But for the picture's last row of pixels, which OpenCV mixes with what is beyond it.
+#[test]
+fn a_turned_crop_is_warp_affine() {
+    for case in cases(&fixture(), "turned") {
+        let (source, target, map) = (size(&case["source"]), size(&case["target"]), affine(&case["map"]));
+        let spec = plain(target, Fit::Stretch, Scaling::Bilinear);
+        let mut slot = vec![f32::NAN; spec.len()];
+        Preprocessor::new(spec).fill_aligned(&picture(source), &map, &mut slot, &mut SlotState::default());
+        let (mut worst, mut inside) = (0.0f32, 0);
+        for (i, &want) in bytes(&case["pixels"]).iter().enumerate() {
+            let (pixel, channel) = (i as u32 / 3, i % 3);
+            let p = map.point(Point { x: (pixel % target.width) as f32 + 0.5, y: (pixel / target.width) as f32 + 0.5 });
+            let within = |v: f32, len: u32| v > 0.501 && v < len as f32 - 0.501;
+            let beyond = |v: f32, len: u32| v < -0.501 || v > len as f32 + 0.501;
+            if within(p.x, source.width) && within(p.y, source.height) {
+                inside += 1;
+            } else if !beyond(p.x, source.width) && !beyond(p.y, source.height) {
+                continue;
+            }
+            let got = slot[channel * slot.len() / 3 + pixel as usize];
+            worst = worst.max((got - f32::from(want)).abs());
+        }
+        println!("turned {} -> {}: {worst:.3}", case["source"], case["target"]);
+        assert!(worst <= 1.0 && inside > 300, "{worst} levels apart, {inside} pixels inside: {}", case["map"]);
+    }
+}
+
+#[test]
+fn alignment_is_umeyama_s() {
+    for case in cases(&fixture(), "arcface") {
+        let point = |p: &Value| Point { x: numbers(p)[0], y: numbers(p)[1] };
+        let points: Vec<Point> = case["points"].as_array().unwrap().iter().map(point).collect();
+        let (got, want) =
+            (align::arcface(&points.try_into().unwrap(), Size::new(112, 112)).unwrap(), affine(&case["map"]));
+        for (x, y) in [(0.0, 0.0), (112.0, 0.0), (0.0, 112.0), (112.0, 112.0)] {
+            let (got, want) = (got.point(Point { x, y }), want.point(Point { x, y }));
+            assert!((got.x - want.x).hypot(got.y - want.y) < 0.01, "{got:?} for {want:?}");
+        }
+    }
 }
 
 #[test]

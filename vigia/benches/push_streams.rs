@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use vigia::app::{App, Served, ServedModel, ServedPipeline, StreamSetup};
 use vigia::config::{Config, StreamConfig};
+use vigia::events::Events;
 use vigia::streams::PushedOnly;
 use vigia::wire::PipelineWire;
 use vigia_core::detection::Detection;
@@ -100,7 +101,8 @@ fn app() -> App {
     let wire = PipelineWire { name: "plain".to_owned(), detect: "finder".to_owned(), stages: Vec::new() };
     let pipeline = ServedPipeline { wire, pipeline: Arc::new(Pipeline::new(batcher, Vec::new())) };
     let served = Served { models: BTreeMap::from([("finder".to_owned(), served)]), pipelines: vec![pipeline] };
-    let setup = StreamSetup { feeds: Box::new(PushedOnly), store: None, config_file: None };
+    let events = Events::in_memory(&Config::default().events).expect("threads");
+    let setup = StreamSetup { feeds: Box::new(PushedOnly), store: None, config_file: None, events };
     App::new(served, &Config::default(), 2, metrics, setup).expect("threads")
 }
 

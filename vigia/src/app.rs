@@ -24,9 +24,11 @@ use vigia_vision::picture::{Cover, PictureDecoder};
 use crate::config::{Config, Limits, StreamConfig, check_stream_id};
 use crate::drain::Drain;
 use crate::error::{ApiError, Code, said, unusable};
+use crate::events::Events;
 use crate::fetch::Fetcher;
 use crate::live::{Outputs, Shown};
 use crate::paint::Painter;
+use crate::shots::Scissors;
 use crate::streams::{OpenFeed, Streams, Workshop};
 use crate::wire::{self, Reloaded};
 
@@ -83,6 +85,8 @@ pub struct StreamSetup {
     pub store: Option<PathBuf>,
     /// The configuration file, to be read again when somebody asks for it.
     pub config_file: Option<PathBuf>,
+    /// Where tracks go that ended.
+    pub events: Events,
 }
 
 /// The server, but for HTTP.
@@ -104,6 +108,8 @@ pub struct App {
     config_file: Option<PathBuf>,
     /// The live streams.
     pub streams: Streams,
+    /// After the streams: what these still tell at their end is kept, too.
+    events: Events,
     /// Where URLs are fetched.
     pub fetcher: Fetcher,
     /// What is refused for being too large or too slow.
@@ -166,11 +172,13 @@ impl App {
         let whole = decoder.clone();
         // At full size: whoever looks at a stream wants to see all of it, and crops are cut out of it.
         let decode = Arc::new(move |bytes: &[u8]| whole.decode(bytes, None).map_err(unusable));
+        let recorded = setup.events.clone();
         let workshop = Workshop {
             feeds: Arc::from(setup.feeds),
             pipelines: pipelines.iter().map(|p| (p.wire.name.clone(), p.pipeline.clone())).collect(),
-            means: Means { pool: pool.clone(), decode, budget: memory.clone() },
+            means: Means { pool: pool.clone(), decode, budget: memory.clone(), shots: Arc::new(Scissors) },
             metrics: metrics.clone(),
+            ended: Arc::new(move |ended, class| recorded.record(ended, class)),
         };
         Ok(Self {
             by_pipeline: pipelines.iter().map(|served| target(served.pipeline.clone())).collect(),
@@ -184,7 +192,8 @@ impl App {
             memory,
             config: config.clone(),
             config_file: setup.config_file,
-            streams: Streams::new(workshop, limits.streams, setup.store)?,
+            streams: Streams::new(workshop, limits.streams, setup.store, &setup.events)?,
+            events: setup.events,
             fetcher: Fetcher::new(&config.fetch, limits.body)?,
             limits,
             drain: Drain::default(),
@@ -227,6 +236,11 @@ impl App {
         }
     }
 
+    /// The tracks that ended.
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
     /// Starts the streams of the configuration, and those that were added in an earlier life.
     pub fn start_streams(&self) {
         self.streams.start(&self.config);
@@ -236,6 +250,7 @@ impl App {
     pub fn end(&self) {
         // First: whoever sees a stream end knows why.
         self.drain.end();
+        self.events.ending();
         self.streams.close();
     }
 
@@ -410,7 +425,7 @@ impl App {
             iou: options.iou.unwrap_or(spec.thresholds.iou),
         };
         // Crops and drawings want all the pixels there are; a detector alone no more than it looks at.
-        let whole = pipeline.has_stages() || options.annotated;
+        let whole = pipeline.cuts_out() || options.annotated;
         let cover = (!whole).then_some(target.cover);
         let owner = StreamRef { id: StreamId::new(POSTED), generation: 0 };
         let (decoder, stream) = (self.decoder.clone(), owner.clone());

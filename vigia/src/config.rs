@@ -1,10 +1,11 @@
-//! `vigia.yaml` and the environment: where the server listens, limits, models, pipelines, streams.
+//! `vigia.yaml` and the environment: where the server listens, limits, events, models, pipelines, streams.
 //!
 //! Every key has a default; unknown keys are errors with line and column. `vigia.example.yaml` documents all of them, and
 //! a test holds it against [`Config::default`].
 
 mod body;
 mod environment;
+mod events;
 mod hints;
 mod models;
 mod schema;
@@ -22,8 +23,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use body::{NewStream, StreamBodyError, StreamPatch};
+pub use events::{EventsConfig, SnapshotPlace};
 pub(crate) use hints::hidden;
-pub use models::{Auto, DetectConfig, DeviceName, ModelConfig, PipelineConfig, StageConfig};
+pub use models::{
+    Auto, DetectConfig, DeviceName, EventsOfConfig, ModelConfig, PipelineConfig, StageConfig, TrackConfig, WhenName,
+};
 pub use server::{FetchConfig, Limits, ServerConfig};
 pub use streams::{CacheConfig, CacheModeName, RetryConfig, StreamConfig, TransportName, check_stream_id};
 
@@ -37,7 +41,7 @@ const LONGEST: u64 = 4_000_000;
 pub struct Config {
     /// Where the server listens and how it ends.
     pub server: ServerConfig,
-    /// The folder for what vigia remembers: measurements of models. Null: looked for.
+    /// The folder for what vigia remembers: events, streams that were added, measurements of models. Null: looked for.
     pub data_dir: Option<PathBuf>,
     /// ONNX Runtime's library. Null: looked for.
     pub onnxruntime: Option<PathBuf>,
@@ -47,6 +51,8 @@ pub struct Config {
     pub limits: Limits,
     /// What the server may fetch for clients that send an address in place of a picture.
     pub fetch: FetchConfig,
+    /// Where events and their pictures are kept, and for how long.
+    pub events: EventsConfig,
     /// Models by name, besides those that lie in the model folder under their own name.
     pub models: BTreeMap<String, ModelConfig>,
     /// Pipelines by name; `faces` is built in.
@@ -65,6 +71,7 @@ impl Default for Config {
             model_dir: None,
             limits: Limits::default(),
             fetch: FetchConfig::default(),
+            events: EventsConfig::default(),
             models: BTreeMap::from([("tiny-face".to_owned(), ModelConfig::at(PathBuf::from("tiny-face.onnx")))]),
             pipelines: BTreeMap::from([("faces".to_owned(), PipelineConfig::faces())]),
             streams: BTreeMap::new(),
@@ -173,6 +180,7 @@ impl Config {
         self.server.validate().map_err(|e| format!("server.{e}"))?;
         self.limits.validate().map_err(|e| format!("limits.{e}"))?;
         self.fetch.validate().map_err(|e| format!("fetch.{e}"))?;
+        self.events.validate().map_err(|e| format!("events.{e}"))?;
         for (name, model) in &self.models {
             model.validate().map_err(|e| format!("models.{name}: {e}"))?;
         }
@@ -202,7 +210,7 @@ impl Config {
 
     /// The sections that are not the same in `new`, in the order of the file; `streams` left out.
     pub fn differs(&self, new: &Self) -> Vec<&'static str> {
-        let Self { server, data_dir, onnxruntime, model_dir, limits, fetch, models, pipelines, streams: _ } = self;
+        let Self { server, data_dir, onnxruntime, model_dir, limits, fetch, events, models, pipelines, streams: _ } = self;
         let sections = [
             ("server", *server == new.server),
             ("data_dir", *data_dir == new.data_dir),
@@ -210,6 +218,7 @@ impl Config {
             ("model_dir", *model_dir == new.model_dir),
             ("limits", *limits == new.limits),
             ("fetch", *fetch == new.fetch),
+            ("events", *events == new.events),
             ("models", *models == new.models),
             ("pipelines", *pipelines == new.pipelines),
         ];

@@ -72,6 +72,10 @@ codes! {
     FrameDropped, "frame-dropped", SERVICE_UNAVAILABLE, "The frame was dropped";
     /// A stream that has nothing to show yet.
     NoResultYet, "no-result-yet", NOT_FOUND, "No result yet";
+    /// An event that is not there.
+    UnknownEvent, "unknown-event", NOT_FOUND, "Unknown event";
+    /// An event without a picture.
+    NoSnapshot, "no-snapshot", NOT_FOUND, "No picture of this event";
     /// Another method than the address knows.
     MethodNotAllowed, "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     /// The body came too slowly.
@@ -120,6 +124,8 @@ codes! {
     QueueFull, "queue-full", SERVICE_UNAVAILABLE, "The queue is full";
     /// Too much memory is in use by requests.
     Overloaded, "overloaded", SERVICE_UNAVAILABLE, "The server is overloaded";
+    /// The events cannot be read.
+    StoreUnavailable, "store-unavailable", SERVICE_UNAVAILABLE, "The store of events is away";
     /// The server is ending.
     ShuttingDown, "shutting-down", SERVICE_UNAVAILABLE, "The server is shutting down";
 }

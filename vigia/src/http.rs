@@ -1,11 +1,12 @@
 //! The HTTP interface: routes, what every request passes, and the description of it all.
 //!
 //! `predict` takes pictures; `streams` is the dictionary of live ones, `push` takes their frames, `watch` and `sockets` show
-//! them; `operations` tells how the server is doing, `page` is the live page; `body` reads what is sent, [`listener`] owns
+//! them; `events` are the tracks that ended; `operations` tells how the server is doing, `page` is the live page; `body` reads what is sent, [`listener`] owns
 //! connections.
 
 mod body;
 mod docs;
+mod events;
 pub mod listener;
 mod operations;
 mod page;
@@ -45,7 +46,7 @@ pub struct Shared {
 /// All routes over `app`.
 pub fn router(app: Arc<App>) -> Router {
     let shared =
-        Shared { metrics: Arc::new(operations::HttpMetrics::new(&app.metrics)), lingering: Arc::default(), app };
+        Shared { metrics: Arc::new(operations::HttpMetrics::new(&app.metrics, app.events().metrics())), lingering: Arc::default(), app };
     let (described, api) = described().split_for_parts();
     let plain = Router::new()
         // FastAPI answers both; here, too, without a redirect that a client would have to follow with its body.
@@ -81,7 +82,10 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(watch::latest))
         .routes(routes!(watch::snapshot))
         .routes(routes!(watch::live))
-        .routes(routes!(watch::changes))
+        .routes(routes!(events::list))
+        .routes(routes!(events::get))
+        .routes(routes!(events::best))
+        .routes(routes!(events::follow))
         .routes(routes!(sockets::results))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))

@@ -18,14 +18,15 @@ use vigia_engine::hub::{Hub, Subscription};
 use vigia_engine::metrics::StreamMetrics;
 use vigia_engine::pipeline::Pipeline;
 use vigia_engine::registry::Entry;
-use vigia_engine::stream::{Feed, Listeners, Means, Refused, StateChange, Stream, StreamOptions, Waiter};
+use vigia_engine::stream::{Feed, Listeners, Means, Refused, StateChange, Stream, StreamOptions, TakeEnded, Waiter};
 use vigia_engine::worker::WorkerPool;
 
 use crate::config::StreamConfig;
 use crate::error::ApiError;
+use crate::news::Notice;
 use crate::paint::Painter;
 use crate::streams::PUSH;
-use crate::wire::{Origin, ResultLine, StateEvent, StreamWire};
+use crate::wire::{Origin, ResultLine, StreamWire};
 
 /// Results that are kept for listeners that come back.
 const KEPT_RESULTS: usize = 256;
@@ -60,7 +61,7 @@ pub struct Outputs {
 /// that is taken again is told of in order.
 #[derive(Debug)]
 pub struct News {
-    changes: Arc<Hub<Bytes>>,
+    changes: Arc<Hub<Notice>>,
     /// The last change that was told; absent once the stream was taken out.
     last: Mutex<Told>,
 }
@@ -74,7 +75,7 @@ enum Told {
 
 impl News {
     /// News of a stream that is about to be started.
-    pub fn new(changes: Arc<Hub<Bytes>>) -> Self {
+    pub fn new(changes: Arc<Hub<Notice>>) -> Self {
         Self { changes, last: Mutex::new(Told::Nothing) }
     }
 
@@ -83,7 +84,7 @@ impl News {
         if !matches!(*last, Told::Enough) {
             *last = Told::Last(change.clone());
             // Under the lock: in their order.
-            self.changes.publish(StateEvent::json(change));
+            self.changes.publish(Notice::state(change));
         }
     }
 
@@ -101,7 +102,7 @@ impl News {
                 attempts: 0,
                 ..change
             };
-            self.changes.publish(StateEvent::json(ended));
+            self.changes.publish(Notice::state(ended));
         }
     }
 }
@@ -142,6 +143,8 @@ pub struct Parts {
     pub is_added: bool,
     /// Where its changes of state are told.
     pub news: News,
+    /// Takes its tracks that ended; must not block.
+    pub ended: TakeEnded,
     /// Learns that a stream that is pushed to or listens is over.
     pub gone: Box<dyn FnOnce() + Send>,
 }
@@ -152,7 +155,7 @@ impl LiveStream {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(parts: Parts, means: Means, metrics: StreamMetrics) -> std::io::Result<Self> {
-        let Parts { stream, config, source, url, feed, pipeline, options, is_added, news, gone } = parts;
+        let Parts { stream, config, source, url, feed, pipeline, options, is_added, news, ended, gone } = parts;
         let spec = pipeline.detector().spec().clone();
         let results = Arc::new(Hub::new(KEPT_RESULTS));
         let (newest_sender, newest) = watch::channel(None);
@@ -168,7 +171,7 @@ impl LiveStream {
         let news = Arc::new(news);
         let told = news.clone();
         let changed = Box::new(move |change| told.tell(change));
-        let listeners = Listeners { publish: Box::new(publish), changed, gone };
+        let listeners = Listeners { publish: Box::new(publish), ended, changed, gone };
         let outputs = Arc::new(Outputs { stream: stream.clone(), spec, results, newest });
         let stream = Stream::start(stream, pipeline, options, feed, listeners, means, metrics)?;
         Ok(Self { stream, outputs, source, url, config: Mutex::new(config), is_added, news })

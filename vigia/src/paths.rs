@@ -50,13 +50,13 @@ pub fn tuning_file(config: &Config) -> PathBuf {
     data_folder(config).join("tuning.json")
 }
 
-/// Where streams are remembered that were added over the API.
-pub fn streams_file(config: &Config) -> PathBuf {
-    data_folder(config).join("streams.json")
+/// Where streams are remembered that were added over the API; `data` is the data folder.
+pub fn streams_file(data: &Path) -> PathBuf {
+    data.join("streams.json")
 }
 
-/// The configured folder, else `data` in the first home that is there, else in the user's.
-fn data_folder(config: &Config) -> PathBuf {
+/// The folder for what vigia remembers: the configured one, else `data` in the first home that is there, else in the user's.
+pub fn data_folder(config: &Config) -> PathBuf {
     let homes = homes();
     let home = || homes.iter().find(|home| home.is_dir()).or(homes.last()).cloned().unwrap_or_default();
     config.data_dir.clone().unwrap_or_else(|| home().join("data"))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use vigia_core::backend::InferError;
 use vigia_core::batching::BatchPolicy;
-use vigia_core::cascade::StagePolicy;
+use vigia_core::cascade::{EventPolicy, StagePolicy};
 use vigia_core::id::ModelId;
 use vigia_engine::batcher::{BackendFactory, Batcher};
 use vigia_engine::metrics::Metrics;
@@ -261,7 +261,9 @@ impl Loader {
         let (instances, max_batch, queue) = (settings.instances, settings.batch, self.config.limits.queue);
         // As many pictures are decoded ahead as keep every instance and every decoder busy.
         let ahead = instances * max_batch + tuning::cores();
-        let policy = BatchPolicy { max_batch, queue, linger: Duration::ZERO, ahead };
+        // Crops of live frames wait a moment for company: nobody waits for them. See DESIGN.md §2b.
+        let linger = if model.spec().family.is_second_stage() { CROPS_LINGER } else { Duration::ZERO };
+        let policy = BatchPolicy { max_batch, queue, linger, ahead };
         let metrics = self.metrics.model(name);
         let batcher = Arc::new(Batcher::start(model.spec(), &factory, settings.instances, policy, metrics)?);
         let running = Running { model, batcher };
@@ -278,7 +280,7 @@ impl Loader {
             let known = self.config.pipelines.keys().cloned().collect();
             return Err(BringUpError::UnknownPipeline { name: name.to_owned(), known });
         };
-        let PipelineConfig { detect, stages } = pipeline;
+        let PipelineConfig { detect, track, stages, events } = pipeline;
         let (short, config) = self.resolve(&detect.model)?;
         let detector = self.start(&short, &config)?;
         let family = detector.model.spec().family;
@@ -299,9 +301,17 @@ impl Loader {
                 return Err(wrong(&stage.model, "a stage"));
             }
             let policy = stage_policy(name, &detector, stage)?;
-            running.push(Stage { batcher: second.batcher, policy });
+            running.push(Stage { batcher: second.batcher, policy, metrics: self.metrics.stage(&short) });
         }
-        Ok(Pipeline::new(detector.batcher, running))
+        let events = events.map(|events| classes(name, &detector, &events.classes)).transpose()?;
+        let mut pipeline = Pipeline::new(detector.batcher, running);
+        if let Some(track) = &track {
+            pipeline = pipeline.with_tracking(track.into());
+        }
+        if let Some(classes) = events {
+            pipeline = pipeline.with_events(EventPolicy { classes });
+        }
+        Ok(pipeline)
     }
 
     /// A pipeline of one detector alone.
@@ -408,7 +418,16 @@ impl Loader {
     }
 }
 
+/// How long a batch of crops that is not full waits, from when its oldest one was queued.
+const CROPS_LINGER: Duration = Duration::from_millis(10);
+
 fn stage_policy(pipeline: &str, detector: &Running, stage: &StageConfig) -> Result<StagePolicy, BringUpError> {
+    let classes = classes(pipeline, detector, &stage.classes)?;
+    Ok(StagePolicy { classes, min_size: stage.min_size, margin: stage.margin, when: stage.when.into() })
+}
+
+/// The numbers of a detector's classes.
+fn classes(pipeline: &str, detector: &Running, names: &[String]) -> Result<Vec<u32>, BringUpError> {
     let labels = &detector.model.spec().labels;
     let number = |class: &String| {
         let found = labels.iter().position(|label| label == class).and_then(|i| u32::try_from(i).ok());
@@ -419,8 +438,7 @@ fn stage_policy(pipeline: &str, detector: &Running, stage: &StageConfig) -> Resu
             known: labels.join(", "),
         })
     };
-    let classes = stage.classes.iter().map(number).collect::<Result<_, _>>()?;
-    Ok(StagePolicy { classes, min_size: stage.min_size, margin: stage.margin })
+    names.iter().map(number).collect()
 }
 
 /// The configured name as the engine's device.

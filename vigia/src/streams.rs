@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use vigia_core::admission::CachePolicy;
 use vigia_core::backoff::Backoff;
+use vigia_core::event::EndedTrack;
 use vigia_core::id::StreamRef;
 use vigia_core::source::SourceError;
 use vigia_engine::hub::{Hub, Subscription};
@@ -22,14 +22,14 @@ use vigia_engine::stream::{Feed, Means, StreamOptions};
 
 use crate::config::{Config, StreamConfig, hidden};
 use crate::error::{ApiError, Code, said};
+use crate::events::Events;
 use crate::live::{LiveStream, News, Parts};
+use crate::news::Notice;
 use crate::wire::{self, Reloaded};
 use store::Store;
 
 /// A camera that does not know our password may lock us out if it is asked too often.
 const UNAUTHORIZED_PAUSE: Duration = Duration::from_secs(30);
-/// Changes of state that are kept for listeners that come back.
-const KEPT_CHANGES: usize = 1024;
 /// How long a port may take to be free again, and how often that is looked at.
 const PORT: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(5);
@@ -76,6 +76,8 @@ pub struct Workshop {
     pub means: Means,
     /// Where they count.
     pub metrics: Metrics,
+    /// Takes a track that ended, and the name of its class; must not block.
+    pub ended: Arc<dyn Fn(EndedTrack, String) + Send + Sync>,
 }
 
 /// Which place a stream takes.
@@ -93,7 +95,7 @@ enum Place {
 pub struct Streams {
     registry: Registry<LiveStream>,
     workshop: Workshop,
-    changes: Arc<Hub<Bytes>>,
+    changes: Arc<Hub<Notice>>,
     /// One change of the dictionary at a time; holds the streams of the file as it was read last, but for those that could
     /// not be started.
     file: Arc<Mutex<BTreeMap<String, StreamConfig>>>,
@@ -107,15 +109,16 @@ impl std::fmt::Debug for Streams {
 }
 
 impl Streams {
-    /// No streams yet, and at most `limit` ever. What is added over the API is kept in `store`, where there is one.
+    /// No streams yet, and at most `limit` ever. What is added over the API is kept in `store`, where there is one. Their
+    /// changes of state are told where `events` are.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn new(workshop: Workshop, limit: usize, store: Option<PathBuf>) -> std::io::Result<Self> {
+    pub fn new(workshop: Workshop, limit: usize, store: Option<PathBuf>, events: &Events) -> std::io::Result<Self> {
         Ok(Self {
-            registry: Registry::new(limit)?,
+            registry: Registry::after(limit, events.last_generation())?,
             workshop,
-            changes: Arc::new(Hub::new(KEPT_CHANGES)),
+            changes: events.hub().clone(),
             file: Arc::default(),
             store: Arc::new(Store::new(store)),
         })
@@ -313,8 +316,8 @@ impl Streams {
         Ok(reloaded)
     }
 
-    /// Changes of state of all streams as JSON, from now on or after the one of this number.
-    pub fn changes(&self, last: Option<u64>) -> Subscription<Bytes> {
+    /// Changes of state of all streams, and tracks that ended, from now on or after the one of this number.
+    pub fn changes(&self, last: Option<u64>) -> Subscription<Notice> {
         self.changes.subscribe(last)
     }
 
@@ -392,6 +395,11 @@ impl Streams {
                 }
             }
         };
+        let (ended, spec) = (self.workshop.ended.clone(), pipeline.detector().spec().clone());
+        let ended = move |track: EndedTrack| {
+            let class = spec.label(track.class_id);
+            ended(track, class);
+        };
         let parts = Parts {
             stream,
             config: config.clone(),
@@ -402,6 +410,7 @@ impl Streams {
             options,
             is_added,
             news: News::new(self.changes.clone()),
+            ended: Box::new(ended),
             gone: Box::new(gone),
         };
         let metrics = self.workshop.metrics.stream(id);

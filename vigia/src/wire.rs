@@ -4,9 +4,12 @@
 //! pixels of the source picture, times milliseconds. Results are here, what the server says of itself in `status`. The
 //! comments on types and fields are what the OpenAPI description says of them.
 
+mod attributes;
+mod events;
 mod status;
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -15,6 +18,8 @@ use vigia_core::geometry::{BBox, Point};
 use vigia_core::landmarks::LandmarksSource;
 use vigia_core::result::{BatchInfo, FrameResult, Timing};
 
+pub use attributes::AttributeWire;
+pub use events::{BestWire, EventWire, EventsPage, PathPointWire};
 pub use status::{
     CacheWire, CountsWire, FailedStream, FpsWire, LatencyWire, Model, Models, PipelineWire, Problem, Reloaded,
     StageWire, StateEvent, StreamWire, Streams,
@@ -93,10 +98,26 @@ pub struct DetectionWire {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub landmarks_source: Option<&'static str>,
+    /// The detection whose crop the landmarks were found in: an earlier one of the same track, from where they moved with
+    /// the box; only in results of streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub landmarks_event_id: Option<u64>,
+    /// What other second stages say, by the name of their model.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, AttributeWire>,
+    /// The track that it belongs to, once that is confirmed; only in results of streams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub track_id: Option<u64>,
+    /// Its number; only in results of streams, where it grows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub event_id: Option<u64>,
 }
 
 /// Left, top, right, bottom.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Box)]
 pub struct BoxWire {
     /// Left edge, source pixels.
@@ -181,21 +202,24 @@ impl<'a> ResultLine<'a> {
 
 impl DetectionWire {
     fn new(detection: &Detection, label: &dyn Fn(u32) -> String) -> Self {
-        let Detection { class_id, confidence, bbox, keypoints, landmarks } = detection;
+        let Detection { class_id, confidence, bbox, keypoints, landmarks, attributes, event, track } = detection;
         let keypoint = |k: &vigia_core::detection::Keypoint| {
             let [x, y] = pair(k.point);
             KeypointWire { x, y, confidence: k.confidence.map(share) }
         };
-        let source = landmarks.as_ref().map(|(_, source)| *source);
-        let points = landmarks.as_ref().filter(|(_, source)| *source != LandmarksSource::None);
+        let points = landmarks.as_ref().filter(|settled| settled.source != LandmarksSource::None);
         Self {
             class: label(*class_id),
             class_id: *class_id,
             confidence: share(*confidence),
             bbox: BoxWire::from(bbox),
             keypoints: keypoints.iter().map(keypoint).collect(),
-            landmarks: points.map(|(landmarks, _)| landmarks.points.iter().copied().map(pair).collect()),
-            landmarks_source: source.map(LandmarksSource::as_str),
+            landmarks: points.map(|settled| settled.landmarks.points.iter().copied().map(pair).collect()),
+            landmarks_source: landmarks.as_ref().map(|settled| settled.source.as_str()),
+            landmarks_event_id: landmarks.as_ref().and_then(|settled| settled.event).map(|event| event.0),
+            attributes: attributes.iter().filter_map(AttributeWire::named).collect(),
+            track_id: track.map(|track| track.0),
+            event_id: event.map(|event| event.0),
         }
     }
 }
@@ -245,6 +269,11 @@ pub(crate) fn ms(duration: Duration) -> f64 {
     round(duration.as_secs_f64() * 1000.0, 1000.0)
 }
 
+/// RFC 3339 with milliseconds; what lies before 1970 is taken for its beginning.
+pub(crate) fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at.max(SystemTime::UNIX_EPOCH)).to_string()
+}
+
 fn pair(point: Point) -> [f64; 2] {
     [pixel(point.x), pixel(point.y)]
 }
@@ -254,15 +283,20 @@ mod tests {
     use super::*;
     use vigia_core::detection::Keypoint;
     use vigia_core::id::ModelId;
-    use vigia_core::landmarks::Landmarks;
+    use vigia_core::event::EventId;
+    use vigia_core::landmarks::{Landmarks, Settled};
+    use vigia_core::track::TrackId;
 
     fn result() -> FrameResult {
         let point = Point { x: 431.004, y: 160.2 };
         let mut face = Detection::new(0, 0.931_23, BBox { x1: 410.2, y1: 120.0, x2: 498.7, y2: 236.4 });
         face.keypoints.push(Keypoint { point, confidence: None });
-        face.landmarks = Some((Landmarks { points: vec![point] }, LandmarksSource::Model));
+        let landmarks = Landmarks { points: vec![point] };
+        face.landmarks = Some(Settled { landmarks, source: LandmarksSource::Model, event: Some(EventId(3290)) });
+        (face.event, face.track) = (Some(EventId(3301)), Some(TrackId(7)));
         let mut plain = Detection::new(7, 0.5, BBox::default());
-        plain.landmarks = Some((Landmarks { points: Vec::new() }, LandmarksSource::None));
+        let landmarks = Landmarks { points: Vec::new() };
+        plain.landmarks = Some(Settled { landmarks, source: LandmarksSource::None, event: None });
         FrameResult {
             frame: vigia_testkit::frame("door", 3),
             model: ModelId::new("tiny-face"),
@@ -288,7 +322,8 @@ mod tests {
                 {"class": "class0", "class_id": 0, "confidence": 0.9312,
                  "box": {"x1": 410.2, "y1": 120.0, "x2": 498.7, "y2": 236.4},
                  "keypoints": [{"x": 431.0, "y": 160.2}],
-                 "landmarks": [[431.0, 160.2]], "landmarks_source": "model"},
+                 "landmarks": [[431.0, 160.2]], "landmarks_source": "model", "landmarks_event_id": 3290,
+                 "track_id": 7, "event_id": 3301},
                 {"class": "class7", "class_id": 7, "confidence": 0.5,
                  "box": {"x1": 0.0, "y1": 0.0, "x2": 0.0, "y2": 0.0}, "landmarks_source": "none"}
             ],

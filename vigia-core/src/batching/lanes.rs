@@ -157,10 +157,15 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
     /// Takes the first request of a lane out.
     fn pop(&mut self, owner: &K) -> Option<Waiting<T>> {
         let first = self.by_owner.get_mut(owner)?.waiting.pop_front()?;
-        self.len -= 1;
-        self.runnable -= usize::from(first.form == Form::Ready);
-        self.counted -= usize::from(first.counts);
+        self.gone(&first);
         Some(first)
+    }
+
+    /// One that waited is taken out.
+    fn gone(&mut self, waiting: &Waiting<T>) {
+        self.len -= 1;
+        self.runnable -= usize::from(waiting.form == Form::Ready);
+        self.counted -= usize::from(waiting.counts);
     }
 
     /// Takes the oldest of a lane out, since a newer one came.
@@ -168,6 +173,14 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
         let oldest = self.pop(&owner)?;
         self.place(owner);
         Some(oldest.item)
+    }
+
+    /// Takes the newest of a lane out, since another owner has to have room.
+    pub(super) fn displace_newest(&mut self, owner: K) -> Option<T> {
+        let newest = self.by_owner.get_mut(&owner)?.waiting.pop_back()?;
+        self.gone(&newest);
+        self.place(owner);
+        Some(newest.item)
     }
 
     /// Throws out what is too old by now in the lanes whose turn it is, up to one where something is not: these lanes keep

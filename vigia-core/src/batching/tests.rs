@@ -36,6 +36,41 @@ fn a_part_batch_waits_for_its_oldest_request_only_as_long_as_told() {
 }
 
 #[test]
+fn what_somebody_waits_for_is_not_held_up_for_company() {
+    let t0 = Instant::now();
+    let mut queue = BatchQueue::new(policy(32, 96, 10));
+    assert_eq!(queue.push_shared("door", 1, 96, t0), None);
+    assert_eq!(queue.poll(t0, 1), BatchDecision::WaitUntil(t0 + Duration::from_millis(10)));
+    queue.push_admitted("posted", 2, t0);
+    let mut ran = run(queue.poll(t0, 1));
+    ran.sort_unstable();
+    assert_eq!(ran, [1, 2]);
+}
+
+#[test]
+fn room_for_crops_is_shared() {
+    let now = Instant::now();
+    let mut queue = BatchQueue::new(policy(4, 8, 0));
+    for n in 0..6 {
+        assert_eq!(queue.push_shared("greedy", ("greedy", n), 6, now), None);
+    }
+    assert_eq!(queue.push_shared("greedy", ("greedy", 6), 6, now), Some(("greedy", 6)), "it has all there is");
+    // Another one gets its share, up to a half: the newest of the greedy one's go.
+    for n in 0..3 {
+        assert_eq!(queue.push_shared("door", ("door", n), 6, now), Some(("greedy", 5 - n)));
+    }
+    assert_eq!(queue.push_shared("door", ("door", 3), 6, now), Some(("door", 3)));
+    assert_eq!(queue.push_shared("greedy", ("greedy", 7), 6, now), Some(("greedy", 7)));
+    // A third one too.
+    assert!(queue.push_shared("yard", ("yard", 0), 6, now).is_some_and(|(owner, _)| owner != "yard"));
+    assert_eq!(queue.len(), 6);
+    let mut ran: Vec<_> = run(queue.poll(now, 1)).into_iter().chain(run(queue.poll(now, 1))).collect();
+    ran.sort_unstable();
+    assert_eq!(ran.iter().filter(|(owner, _)| *owner == "yard").count(), 1);
+    assert!(queue.is_empty());
+}
+
+#[test]
 fn a_full_batch_never_waits() {
     let now = Instant::now();
     let mut queue = BatchQueue::new(policy(2, 8, 1000));

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::MutexGuard;
-use vigia_core::backend::InferError;
+use vigia_core::backend::{InferError, Region};
 use vigia_core::batching::{BatchDecision, Picked};
 use vigia_core::detection::Thresholds;
 use vigia_core::frame::Frame;
-use vigia_core::geometry::BBox;
 
 use super::{Encoded, Job, Picture, Reply, Shared, State};
 
@@ -47,7 +46,7 @@ pub(super) fn prepare(shared: &Arc<Shared>, picked: Picked<Job>) {
 /// A picture that is being decoded. Dropping it answers whoever waits: the decoder panicked, or had no room.
 struct Preparation {
     shared: Arc<Shared>,
-    roi: Option<BBox>,
+    roi: Option<Region>,
     thresholds: Thresholds,
     /// A decoder has it.
     began: bool,

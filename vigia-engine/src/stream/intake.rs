@@ -135,7 +135,11 @@ impl Shared {
             status.open.insert(number);
             let live = Live { cache: options.cache, offered: arrival.now, latency: options.latency };
             let cached = Cached::new(&self.metrics, charge);
-            return Admitted::Yes { frame_id, number, live, thresholds: options.thresholds, cached };
+            // A tracker goes on with what is hardly seen any more.
+            let lowest = self.pipeline.tracking().map_or(1.0, |tracking| tracking.low);
+            let confidence = options.thresholds.confidence.min(lowest);
+            let thresholds = Thresholds { confidence, ..options.thresholds };
+            return Admitted::Yes { frame_id, number, live, thresholds, cached };
         } else {
             DropReason::Overload
         };
@@ -256,7 +260,7 @@ impl Settler {
         self.told = true;
         match outcome {
             Ok(result) => {
-                let event = Event::Result(self.number, Arc::new(result), self.awaited.take());
+                let event = Event::Result(self.number, Box::new(result), self.awaited.take());
                 // A stream that is gone wants to know nothing; one that is there has room for each of its frames.
                 if let Err(TrySendError::Full(_)) = self.shared.events.try_send(event) {
                     tracing::error!("a stream had no room for the result of its own frame");

@@ -12,6 +12,7 @@ use vigia_core::result::FrameResult;
 use vigia_core::source::SourceError;
 use vigia_core::stream::StreamState;
 
+use super::follow::Follower;
 use super::intake::{Awaited, StreamSink};
 use super::{Feed, OpenSource, Shared};
 use crate::worker::StopFlag;
@@ -19,7 +20,7 @@ use crate::worker::StopFlag;
 /// What the stream's thread is told.
 pub(super) enum Event {
     /// The frame of this number has a result, and this one waits for it.
-    Result(u64, Arc<FrameResult>, Option<Awaited>),
+    Result(u64, Box<FrameResult>, Option<Awaited>),
     /// The source is over.
     Ended(Result<(), SourceError>),
     /// Look at the stop flag, at the time, and whether the way is free for results that came early.
@@ -45,7 +46,8 @@ pub(super) struct Loop {
     publish: Box<dyn FnMut(Arc<FrameResult>) + Send>,
     inbox: Receiver<Event>,
     /// Results that came before their turn.
-    early: BTreeMap<u64, (Arc<FrameResult>, Option<Awaited>)>,
+    early: BTreeMap<u64, (Box<FrameResult>, Option<Awaited>)>,
+    follower: Follower,
 }
 
 impl Loop {
@@ -54,8 +56,9 @@ impl Loop {
         feed: Feed,
         publish: Box<dyn FnMut(Arc<FrameResult>) + Send>,
         inbox: Receiver<Event>,
+        follower: Follower,
     ) -> Self {
-        Self { shared, feed, publish, inbox, early: BTreeMap::new() }
+        Self { shared, feed, publish, inbox, early: BTreeMap::new(), follower }
     }
 
     pub(super) fn supervise(mut self, stop: &StopFlag, gone: Box<dyn FnOnce() + Send>) {
@@ -67,10 +70,10 @@ impl Loop {
             let error = "the stream's worker failed in a way it should not";
             self.shared.set_state(StreamState::Failed, Some("panicked"), Some(error));
         }
-        let Self { shared, feed, publish, inbox, early } = self;
+        let Self { shared, feed, publish, inbox, early, follower } = self;
         // Whoever listens to the results, or waits for one, learns of the end now, not when the stream leaves the dictionary.
-        drop((publish, feed));
-        shared.pipeline.detector().forget(&shared.stream);
+        drop((publish, feed, follower));
+        shared.pipeline.forget(&shared.stream);
         drop((early, inbox));
         let linger = shared.status.lock().options.linger;
         if lingers && !stop.wait_for(linger) {
@@ -90,6 +93,8 @@ impl Loop {
         };
         self.shared.status.lock().closed = true;
         self.settle_rest();
+        let waits = !self.shared.status.lock().discarded;
+        self.follower.finish(waits);
         let (reason, error) = error.unzip();
         self.shared.set_state(last, reason, error.as_deref());
     }
@@ -116,7 +121,11 @@ impl Loop {
             let worked = self.shared.status.lock().received > before;
             repeats = outcome.is_ok();
             match self.after(outcome, worked, began.elapsed()) {
-                Next::Again(pause) => self.pause(pause, stop),
+                Next::Again(pause) => {
+                    self.pause(pause, stop);
+                    // What was seen before is not what is seen when it is back.
+                    self.follower.finish(!stop.is_set());
+                }
                 Next::Over(state, error) => return (state, error),
             }
         }
@@ -262,15 +271,18 @@ impl Loop {
                 // One before it is still under way.
                 break;
             }
-            let (result, awaited) = first.remove();
-            let total = result.timing.total;
+            let (mut result, awaited) = first.remove();
+            let (total, now) = (result.timing.total, Instant::now());
             status.open.pop_first();
             status.inferred += 1;
-            status.rate_inferred.add(Instant::now());
+            status.rate_inferred.add(now);
             status.latency.add(total);
+            let confidence = status.options.thresholds.confidence;
             drop(status);
             self.shared.metrics.inferred.inc();
             self.shared.metrics.took(&result.timing);
+            self.follower.follow(&mut result, confidence, now);
+            let result = Arc::new(*result);
             let publish = &mut self.publish;
             let published = catch_unwind(AssertUnwindSafe(|| publish(result.clone())));
             if let Some(awaited) = awaited {

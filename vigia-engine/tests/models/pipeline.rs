@@ -10,6 +10,7 @@ use vigia_core::geometry::{BBox, Point};
 use vigia_core::landmarks::LandmarksSource;
 use vigia_core::result::FrameResult;
 use vigia_engine::batcher::{Batcher, Picture};
+use vigia_engine::metrics::StageMetrics;
 use vigia_engine::pipeline::{Pipeline, Stage, receiver};
 use vigia_testkit::{Script, boxes_by_frame, corner_landmarks, frame};
 
@@ -18,7 +19,7 @@ fn batcher(name: &str, script: Script) -> Arc<Batcher> {
 }
 
 fn stage(script: Script) -> Stage {
-    Stage { batcher: batcher("landmarks", script), policy: StagePolicy::default() }
+    Stage { batcher: batcher("landmarks", script), policy: StagePolicy::default(), metrics: StageMetrics::default() }
 }
 
 fn run(pipeline: &Pipeline, frame_id: u64) -> Result<FrameResult, InferError> {
@@ -40,7 +41,7 @@ fn three_faces() -> Script {
 }
 
 fn sources(result: &FrameResult) -> Vec<Option<LandmarksSource>> {
-    result.detections.iter().map(|d| d.landmarks.as_ref().map(|l| l.1)).collect()
+    result.detections.iter().map(|d| d.landmarks.as_ref().map(|l| l.source)).collect()
 }
 
 #[test]
@@ -56,7 +57,7 @@ fn each_crop_gets_its_own_landmarks() {
     let result = run(&pipeline, 0).expect("a result");
     let expected = [LandmarksSource::Model, LandmarksSource::None, LandmarksSource::Model].map(Some);
     assert_eq!(sources(&result), expected);
-    let corner = |i: usize| result.detections[i].landmarks.as_ref().map(|l| l.0.points[0]);
+    let corner = |i: usize| result.detections[i].landmarks.as_ref().map(|l| l.landmarks.points[0]);
     assert_eq!(corner(0), Some(Point { x: 4.0, y: 5.0 }));
     assert_eq!(corner(2), Some(Point { x: 30.0, y: 10.0 }));
     assert_eq!(result.model.as_str(), "faces");

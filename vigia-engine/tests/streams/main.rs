@@ -1,6 +1,7 @@
 //! Live streams and their dictionary, with scripted sources and models: no engine, no GStreamer, no waiting for a clock.
 
 mod ending;
+mod following;
 mod listening;
 mod memory;
 mod options;

@@ -49,6 +49,25 @@ fn ultralytics_metadata_gives_size_and_labels() {
 }
 
 #[test]
+fn second_stages_are_known_by_their_metadata() {
+    let face = |side: i64, family: &str, outputs: &[(&str, &[i64])], labels: &str| {
+        let metadata = [("vigia.family", family), ("vigia.labels", labels), ("vigia.mean", "122.782,117.001,104.298")];
+        look(&graph(&[-1, 3, side, side], outputs, &metadata), "{}").map(|found| found.spec)
+    };
+    let both: &[(&str, &[i64])] = &[("age", &[-1, 1]), ("gender", &[-1, 2])];
+    let spec = face(112, "age-gender", both, "male,female").expect("recognised");
+    assert_eq!((spec.family, spec.labels.as_ref()), (Family::AgeGender, &["male".to_owned(), "female".to_owned()][..]));
+    assert_eq!(
+        (spec.input.fit, spec.max_batch),
+        (Fit::Letterbox { align: Align::Centre, pad: 0.0, enlarge: true }, 32)
+    );
+    let spec = face(150, "face-recognition", &[("descriptor", &[-1, 128])], "descriptor").expect("recognised");
+    assert!(spec.labels.is_empty() && spec.family.is_second_stage());
+    let error = face(112, "face-expression", &[("probabilities", &[-1, 8])], "").expect_err("refused");
+    assert!(error.contains("face-expression must be [batch, 7]"), "{error}");
+}
+
+#[test]
 fn a_batch_that_only_the_input_leaves_free_is_no_free_batch() {
     let half = graph(&[-1, 3, 640, 640], &[("output0", &[1, 84, 8400])], &[]);
     assert_eq!(look(&half, "{}").expect("recognised").spec.max_batch, 1);

@@ -68,7 +68,7 @@ pub enum HeadError {
         /// How many pictures the run had.
         batch: usize,
     },
-    /// Detections were asked of a landmark model, or the other way round: a bug of the caller.
+    /// Detections were asked of a second stage, or landmarks of another model: a bug of the caller.
     #[error("{family} gives {gives}")]
     WrongStage {
         /// The head's family.

@@ -1,15 +1,23 @@
-//! A colour per class: hues a golden ratio apart, equally bright to the eye (Oklab; B. Ottosson, 2020).
+//! A colour per class, or per track: hues a golden ratio apart, equally bright to the eye (Oklab; B. Ottosson, 2020).
 
-/// The colour of a class's boxes and labels.
-pub(super) fn of_class(class_id: u32) -> [u8; 3] {
-    // Three steps of lightness tell hues apart that come close after some classes.
-    let lightness = [0.80, 0.72, 0.65][class_id as usize % 3];
-    oklch(lightness, 0.17, hue(class_id))
+use vigia_core::detection::Detection;
+
+/// Which of the colours a detection has: that of its track, so that one object keeps it from frame to frame and two of a
+/// class are told apart; else that of its class.
+pub(super) fn number(detection: &Detection) -> u64 {
+    detection.track.map_or(u64::from(detection.class_id), |track| track.0)
 }
 
-/// A light tint of a class's colour, for small things on a dark rim.
-pub(super) fn light(class_id: u32) -> [u8; 3] {
-    oklch(0.95, 0.07, hue(class_id))
+/// The colour of the boxes and labels of this number.
+pub(super) fn strong(number: u64) -> [u8; 3] {
+    // Three steps of lightness tell hues apart that come close after some numbers.
+    let lightness = [0.80, 0.72, 0.65][(number % 3) as usize];
+    oklch(lightness, 0.17, hue(number))
+}
+
+/// A light tint of that colour, for small things on a dark rim.
+pub(super) fn light(number: u64) -> [u8; 3] {
+    oklch(0.95, 0.07, hue(number))
 }
 
 /// Black or white, whichever reads better on a colour: black above the luminance at which both contrasts are equal
@@ -20,10 +28,10 @@ pub(super) fn text_on(colour: [u8; 3]) -> [u8; 3] {
     if luminance > 0.179 { [0; 3] } else { [255; 3] }
 }
 
-/// A class's hue in turns; class 0 is a green that skin and walls do not have.
-fn hue(class_id: u32) -> f32 {
+/// A number's hue in turns; 0 is a green that skin and walls do not have.
+fn hue(number: u64) -> f32 {
     const GOLDEN: f64 = 0.618_033_988_749_895;
-    (0.42 + f64::from(class_id) * GOLDEN).fract() as f32
+    (0.42 + number as f64 * GOLDEN).fract() as f32
 }
 
 /// A colour of given lightness 0..1, chroma and hue (turns); as much of the chroma as a screen can show.
@@ -76,7 +84,7 @@ mod tests {
 
     #[test]
     fn eighty_classes_are_told_apart() {
-        let colours: Vec<_> = (0..80).map(of_class).collect();
+        let colours: Vec<_> = (0..80).map(strong).collect();
         for (i, a) in colours.iter().enumerate() {
             for b in &colours[..i] {
                 assert!(a.iter().zip(b).map(|(&a, &b)| u32::from(a.abs_diff(b))).sum::<u32>() > 3, "{a:?} {b:?}");

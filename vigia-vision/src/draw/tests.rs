@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use vigia_core::detection::Keypoint;
-use vigia_core::landmarks::Landmarks;
+use vigia_core::landmarks::{Landmarks, Settled};
+use vigia_core::track::TrackId;
 
 use super::*;
 
@@ -14,6 +15,10 @@ fn drawn(size: Size, detections: &[Detection]) -> RgbImage {
     canvas
 }
 
+fn settled(points: Vec<Point>, source: LandmarksSource) -> Settled {
+    Settled { landmarks: Landmarks { points }, source, event: None }
+}
+
 fn pixel(image: &RgbImage, x: u32, y: u32) -> [u8; 3] {
     image.bytes().as_chunks().0[(y * image.size().width + x) as usize]
 }
@@ -22,12 +27,23 @@ fn pixel(image: &RgbImage, x: u32, y: u32) -> [u8; 3] {
 fn a_box_is_drawn_on_its_edge_and_not_inside() {
     let bbox = BBox { x1: 40.0, y1: 60.0, x2: 240.0, y2: 200.0 };
     let canvas = drawn(Size::new(320, 240), &[Detection::new(0, 0.5, bbox)]);
-    assert_eq!(pixel(&canvas, 40, 150), colour::of_class(0));
-    assert_eq!(pixel(&canvas, 240, 150), colour::of_class(0));
-    assert_eq!(pixel(&canvas, 100, 60), colour::of_class(0));
+    assert_eq!(pixel(&canvas, 40, 150), colour::strong(0));
+    assert_eq!(pixel(&canvas, 240, 150), colour::strong(0));
+    assert_eq!(pixel(&canvas, 100, 60), colour::strong(0));
     assert_eq!(pixel(&canvas, 140, 130), [0; 3]);
     // The label's ground, left of its first letter.
-    assert_eq!(pixel(&canvas, 42, 52), colour::of_class(0));
+    assert_eq!(pixel(&canvas, 42, 52), colour::strong(0));
+}
+
+#[test]
+fn a_track_has_its_number_and_its_colour() {
+    let face = Detection::new(0, 0.934, BBox { x1: 40.0, y1: 60.0, x2: 240.0, y2: 200.0 });
+    assert_eq!(caption(&face, &name), "class 0 93%");
+    let tracked = Detection { track: Some(TrackId(7)), ..face };
+    assert_eq!(caption(&tracked, &name), "class 0 93% #7");
+    let canvas = drawn(Size::new(320, 240), &[tracked]);
+    assert_eq!(pixel(&canvas, 40, 150), colour::strong(7));
+    assert_ne!(colour::strong(7), colour::strong(0));
 }
 
 #[test]
@@ -49,7 +65,7 @@ fn keypoints_that_are_landmarks_or_not_believed_in_are_not_drawn() {
     let canvas = drawn(Size::new(100, 100), &[detection.clone()]);
     assert_ne!(pixel(&canvas, 30, 50), [0; 3]);
     assert_eq!(pixel(&canvas, 60, 50), [0; 3]);
-    detection.landmarks = Some((Landmarks { points: vec![point(60.5)] }, LandmarksSource::Detector));
+    detection.landmarks = Some(settled(vec![point(60.5)], LandmarksSource::Detector));
     let canvas = drawn(Size::new(100, 100), &[detection]);
     assert_eq!(pixel(&canvas, 30, 50), [0; 3]);
     assert_ne!(pixel(&canvas, 60, 50), [0; 3]);
@@ -64,12 +80,15 @@ fn number() -> impl Strategy<Value = f32> {
 
 fn detection() -> impl Strategy<Value = Detection> {
     let numbers = || (number(), number());
-    (numbers(), numbers(), number(), any::<u32>(), prop::collection::vec((number(), number()), 0..6)).prop_map(
-        |((x1, y1), (x2, y2), confidence, class, points)| {
+    let track = prop::option::of(any::<u64>().prop_map(TrackId));
+    let points = prop::collection::vec((number(), number()), 0..6);
+    (numbers(), numbers(), number(), any::<u32>(), points, track).prop_map(
+        |((x1, y1), (x2, y2), confidence, class, points, track)| {
             let points: Vec<Point> = points.into_iter().map(|(x, y)| Point { x, y }).collect();
             let mut detection = Detection::new(class, confidence, BBox { x1, y1, x2, y2 });
+            detection.track = track;
             detection.keypoints = points.iter().map(|&point| Keypoint { point, confidence: None }).collect();
-            detection.landmarks = Some((Landmarks { points }, LandmarksSource::Model));
+            detection.landmarks = Some(settled(points, LandmarksSource::Model));
             detection
         },
     )

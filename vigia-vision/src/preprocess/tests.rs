@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use vigia_core::frame::{ColourMatrix, ColourRange, PixelBuffer};
+use vigia_core::geometry::Affine;
 use vigia_core::model::{Align, Channels, Scaling};
 
 use super::*;
@@ -142,6 +143,34 @@ proptest! {
         let [x1, y1, x2, y2] = sides;
         let (slot, _) = filled(&spec, &image, Some(BBox { x1, y1, x2, y2 }));
         prop_assert!(slot.iter().all(|v| v.is_finite()));
+    }
+
+    /// A map that does not turn shows what [`Preprocessor::fill`] shows, but for the rounding of its weights.
+    #[test]
+    fn a_map_that_does_not_turn_fills_like_a_box(spec in any_spec(), image in any_image()) {
+        let spec = InputSpec { fit: Fit::Stretch, scaling: Scaling::Bilinear, mean: [0.0; 3], scale: [1.0; 3], ..spec };
+        let source = image.source_size();
+        let (x, y) = (source.width as f32 / spec.size.width as f32, source.height as f32 / spec.size.height as f32);
+        let map = Affine { x: [x, 0.0, 0.0], y: [0.0, y, 0.0] };
+        let mut slot = vec![f32::NAN; spec.len()];
+        Preprocessor::new(spec.clone()).fill_aligned(&image, &map, &mut slot, &mut SlotState::default());
+        for (i, (a, b)) in slot.iter().zip(filled(&spec, &image, None).0).enumerate() {
+            prop_assert!((a - b).abs() <= 0.2, "value {}: {} and {}", i, a, b);
+        }
+    }
+
+    #[test]
+    fn hostile_maps_are_padding_or_picture(
+        spec in any_spec(), image in any_image(),
+        x in proptest::array::uniform3(any::<f32>()), y in proptest::array::uniform3(-9.0f32..9.0),
+    ) {
+        let (mut slot, mut state) = (vec![f32::NAN; spec.len()], SlotState::default());
+        let mut preprocessor = Preprocessor::new(spec.clone());
+        preprocessor.fill_aligned(&image, &Affine { x, y }, &mut slot, &mut state);
+        prop_assert!(slot.iter().all(|v| v.is_finite()));
+        // The slot's padding is known to be gone.
+        preprocessor.fill(&image, None, &mut slot, &mut state);
+        prop_assert!(slot == filled(&spec, &image, None).0);
     }
 
     /// Where the mapping is exact (one factor on both axes), a smooth ramp is found where the mapping says.

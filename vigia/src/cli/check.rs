@@ -12,7 +12,7 @@ use vigia_media::{IngestOptions, MediaSource};
 use super::output::{self, Failure};
 use crate::config::{Config, StreamConfig};
 #[cfg(feature = "onnx")]
-use crate::config::{PipelineConfig, StageConfig};
+use crate::config::{PipelineConfig, StageConfig, TrackConfig};
 #[cfg(feature = "onnx")]
 use crate::pipelines::{Loader, Overrides};
 use crate::streams::PUSH;
@@ -29,14 +29,38 @@ pub(super) struct CheckArgs {
 }
 
 #[cfg(feature = "onnx")]
-/// `tiny-face -> [face, from 24 px] face-landmarks-68`
+/// A pipeline as a drawing, a line for each step:
+///
+/// ```text
+/// tiny-face
+///           ├─ track    confirmed after 2 detections, kept 2s without one
+///           ├─ stage    face-landmarks-68: face, from 24 px, margin 0, when better
+///           └─ events   face
+/// ```
 fn drawing(pipeline: &PipelineConfig) -> String {
-    let stage = |stage: &StageConfig| {
-        let classes = if stage.classes.is_empty() { "all".to_owned() } else { stage.classes.join(", ") };
-        format!("[{classes}, from {} px] {}", stage.min_size, stage.model)
-    };
-    let stages = pipeline.stages.iter().map(stage);
-    [pipeline.detect.model.clone()].into_iter().chain(stages).collect::<Vec<_>>().join(" -> ")
+    let named = |classes: &[String]| if classes.is_empty() { "all classes".to_owned() } else { classes.join(", ") };
+    let track = pipeline.track.iter().map(|track| {
+        let TrackConfig { confirm, lost, .. } = track;
+        format!("track    confirmed after {confirm} detections, kept {} without one", humantime::format_duration(*lost))
+    });
+    let stages = pipeline.stages.iter().map(|stage| {
+        let StageConfig { model, classes, min_size, margin, when } = stage;
+        // Without a tracker, streams have nobody who would read what comes later.
+        let posted = if pipeline.track.is_none() { ", posted pictures only: track is absent" } else { "" };
+        format!(
+            "stage    {model}: {}, from {min_size} px, margin {margin}, when {}{posted}",
+            named(classes),
+            when.as_str()
+        )
+    });
+    let events = pipeline.events.iter().map(|events| format!("events   {}", named(&events.classes)));
+    let steps: Vec<String> = track.chain(stages).chain(events).collect();
+    let mut lines = vec![pipeline.detect.model.clone()];
+    for (index, step) in steps.iter().enumerate() {
+        let corner = if index + 1 == steps.len() { '└' } else { '├' };
+        lines.push(format!("          {corner}─ {step}"));
+    }
+    lines.join("\n")
 }
 
 pub(super) fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {

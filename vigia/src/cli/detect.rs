@@ -128,7 +128,7 @@ fn opener(args: &DetectArgs, config: &Config, pipeline: &Pipeline, session: &Ses
     let limits = config.limits.pictures();
     // Crops and drawings want all the pixels there are; a detector alone no more than it looks at.
     let cover = Cover::of(&pipeline.detector().spec().input);
-    let whole = pipeline.has_stages() || args.save.is_some();
+    let whole = pipeline.cuts_out() || args.save.is_some();
     #[cfg(feature = "gstreamer")]
     let videos = session.videos();
     #[cfg(not(feature = "gstreamer"))]

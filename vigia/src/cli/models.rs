@@ -72,7 +72,7 @@ fn list(config: Config, as_json: bool) -> Result<ExitCode, Failure> {
     for name in &names {
         let loaded = loader.resolve(name).and_then(|(short, model)| loader.load(&short, &model));
         let row = loaded.map_err(|error| error.to_string());
-        // Networks of the package that no stage uses yet are no failure of the folder.
+        // A file in the folder that nobody asked for is no failure.
         failed |= row.is_err() && loader.config().models.contains_key(name);
         rows.push((name, row));
     }
@@ -127,6 +127,7 @@ fn inspection(model: &Model) -> Value {
     let (spec, graph) = (model.spec(), model.graph());
     json!({
         "path": model.path(), "manifest": model.manifest(), "family": spec.family.as_str(),
+        "gives": spec.family.gives(),
         "input": {"width": spec.input.size.width, "height": spec.input.size.height,
             "channels": channels(spec.input.channels), "mean": spec.input.mean, "scale": spec.input.scale,
             "fit": fit(spec.input.fit), "scaling": scaling(spec.input.scaling)},
@@ -145,15 +146,20 @@ fn inspection_text(model: &Model) -> String {
     row("file", model.path().display().to_string());
     row("manifest", model.manifest().map_or_else(|| "none".to_owned(), |m| m.display().to_string()));
     row("family", spec.family.to_string());
+    row("gives", spec.family.gives().to_owned());
     row(
         "input",
         format!("{}, {}, {}, {}", input.size, channels(input.channels), fit(input.fit), scaling(input.scaling)),
     );
     row("normalised", format!("(pixel - {:?}) x {:?}", input.mean, input.scale));
-    let few: Vec<&str> = spec.labels.iter().take(6).map(String::as_str).collect();
+    let few: Vec<&str> = spec.labels.iter().take(7).map(String::as_str).collect();
     let dots = if spec.labels.len() > few.len() { ", ..." } else { "" };
-    row("classes", format!("{}: {}{dots}", spec.labels.len(), few.join(", ")));
-    row("thresholds", format!("confidence {}, IoU {}", spec.thresholds.confidence, spec.thresholds.iou));
+    if !few.is_empty() {
+        row("classes", format!("{}: {}{dots}", spec.labels.len(), few.join(", ")));
+    }
+    if !spec.family.is_second_stage() {
+        row("thresholds", format!("confidence {}, IoU {}", spec.thresholds.confidence, spec.thresholds.iou));
+    }
     row("batch", format!("up to {}", spec.max_batch));
     row("runs on", format!("{}, {} ({:?})", model.device(), model.settings(), model.origin()));
     for tensor in &graph.inputs {

@@ -10,7 +10,8 @@ use vigia_infer::tuning;
 use super::detect::EngineArgs;
 use super::output::{self, Failure};
 use crate::app::{App, StreamSetup};
-use crate::config::{Config, StreamConfig};
+use crate::config::{Config, EventsConfig, StreamConfig};
+use crate::events::Events;
 use crate::paths;
 use crate::pipelines::Loader;
 use crate::server::{Bound, Ended, ServerError};
@@ -48,8 +49,8 @@ impl From<ServerError> for Failure {
 
 pub(super) fn run(args: &ServeArgs, config: Config, file: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let bound = Bound::listen(args.listen.as_ref().unwrap_or(&config.server.listen))?;
-    let store = Some(paths::streams_file(&config));
-    serve(bound, config, args.model.as_deref(), args.engine, (store, file))
+    let data = Some(paths::data_folder(&config));
+    serve(bound, config, args.model.as_deref(), args.engine, (data, file))
 }
 
 /// The stream of the demo.
@@ -68,23 +69,33 @@ pub(super) fn demo(args: &DemoArgs, mut config: Config) -> Result<ExitCode, Fail
             bound => bound?,
         },
     };
-    // What others have added elsewhere has no place in a demo.
+    // What others have added elsewhere has no place in a demo, and nothing of a demo stays.
     serve(bound, config, None, EngineArgs::default(), (None, None))
 }
 
-/// `files` are those that keep added streams and that hold the configuration.
+/// Most bytes of events that are kept in memory.
+const DEMO_EVENTS: u64 = 50_000_000;
+
+/// `places` are the folder for what outlives the server, and the file that holds the configuration.
 fn serve(
     bound: Bound,
     config: Config,
     first: Option<&str>,
     engine: EngineArgs,
-    files: (Option<PathBuf>, Option<PathBuf>),
+    places: (Option<PathBuf>, Option<PathBuf>),
 ) -> Result<ExitCode, Failure> {
+    let (data, config_file) = places;
+    // Before the models: what is wrong with it is known at once.
+    let events = match &data {
+        Some(data) => Events::open(&config.events, data, config.server.grace),
+        None => Events::in_memory(&EventsConfig { max_size: DEMO_EVENTS, ..config.events.clone() }),
+    };
+    let events = events.map_err(|error| Failure::Failed(error.to_string()))?;
     let mut loader = Loader::new(config, engine.overrides())?;
     let served = loader.serve(first)?;
     let config = loader.config();
-    let (store, config_file) = files;
-    let setup = StreamSetup { feeds: feeds(config), store, config_file };
+    let store = data.as_deref().map(paths::streams_file);
+    let setup = StreamSetup { feeds: feeds(config), store, config_file, events };
     let app = App::new(served, config, tuning::cores(), loader.metrics().clone(), setup).map_err(ServerError::from)?;
     app.start_streams();
     let address = bound.address();

@@ -1,14 +1,15 @@
 //! Variables of the environment that go before the configuration file: `VIGIA_SERVER__LISTEN=0.0.0.0:80`.
 //!
 //! The configuration is written out as a tree, the variables' values are put into it, and the tree is read again: a
-//! value from the environment meets the same checks as one from the file. Values of a stream's source never get into a
-//! message.
+//! value from the environment meets the same checks as one from the file. Values of a stream's source, and of where events
+//! are kept, never get into a message.
 
 use std::env;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use super::events::OPEN;
 use super::streams::KEYS;
 use super::{Config, hints};
 
@@ -73,11 +74,16 @@ impl Override<'_> {
     }
 }
 
-/// True for a stream's source, for a whole stream, and for what may be a source with a mistyped key.
+/// True for a stream's source, for a whole stream, for where events are kept, and for what may be one of these with a
+/// mistyped key.
 fn may_be_secret(path: &[String]) -> bool {
     let is_open = |key: &String| KEYS.iter().any(|(known, _)| known == key && *known != "source");
-    path.first().is_some_and(|section| hints::close(section, ["streams"]).is_some())
-        && !path.get(2).is_some_and(is_open)
+    let Some(section) = path.first() else { return false };
+    match hints::close(section, ["streams", "events"]) {
+        Some("streams") => !path.get(2).is_some_and(is_open),
+        Some(_events) => !path.get(1).is_some_and(|key| OPEN.contains(&key.as_str())),
+        None => false,
+    }
 }
 
 /// The configuration with the variables' values in it; it is not validated yet.

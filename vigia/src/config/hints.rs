@@ -126,10 +126,12 @@ pub(super) fn rendered(error: &YamlError, file: Option<&str>) -> String {
 /// The text with what may be a password in it made unreadable, every character in its place: what is shown of a
 /// configuration keeps lines and columns. More is hidden than need be, where that cannot be told.
 pub(super) fn without_secrets(text: &str) -> String {
-    let mask = |line: &str| match (line.find("://"), line.find("source")) {
+    let keys = ["source", "store", "snapshots"];
+    let after = |line: &str| keys.iter().filter_map(|key| Some(line.find(key)? + key.len())).min();
+    let mask = |line: &str| match (line.find("://"), after(line)) {
         (Some(at), _) => masked_values(&masked_login(line, at + 3, '*')),
         // An address whose slashes were forgotten; an asterisk at the start of a value would be YAML's.
-        (None, Some(at)) => masked_login(line, at + 6, 'x'),
+        (None, Some(at)) => masked_login(line, at, 'x'),
         (None, None) => line.to_owned(),
     };
     text.split_inclusive('\n').map(mask).collect()
@@ -206,6 +208,8 @@ mod tests {
             ("source: rtsp://user:se/cr et@cam/1\n", "source: rtsp://****:**/** **@cam/1\n"),
             ("{source: \"rtsp://u:p@cam?pwd=a&x=1\", evry: 2}", "{source: \"rtsp://*:*@cam?pwd=*&x=*\", evry: 2}"),
             ("source: rtsp:user:secret@cam", "source: xxxx:xxxx:xxxxxx@cam"),
+            ("store: postgres://vigia:secret@db/vigia", "store: postgres://*****:******@db/vigia"),
+            ("store: vigia:secret@db/vigia", "store: xxxxx:xxxxxx@db/vigia"),
             ("source: rtsp://cam/user=a_password=b\nevery: 2", "source: rtsp://cam/user=************\nevery: 2"),
             ("limits: {body: 20MB} # a@b", "limits: {body: 20MB} # a@b"),
         ];

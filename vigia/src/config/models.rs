@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use vigia_core::cascade::When;
+use vigia_core::track::TrackerPolicy;
 
 use super::{hints, units};
 
@@ -136,9 +139,113 @@ impl ModelConfig {
 pub struct PipelineConfig {
     /// The first stage: the detector.
     pub detect: DetectConfig,
+    /// Follows objects through the frames of a stream. Absent: each frame is looked at by itself.
+    #[serde(default)]
+    pub track: Option<TrackConfig>,
     /// Second stages, on crops of what was detected.
     #[serde(default)]
     pub stages: Vec<StageConfig>,
+    /// Tells of each track that ended, with its best shot; needs `track`. Absent: of none.
+    #[serde(default)]
+    pub events: Option<EventsOfConfig>,
+}
+
+/// How objects are followed from frame to frame.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrackConfig {
+    /// Confidence from which a detection is given to a track before all others, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    pub high: f32,
+    /// Confidence from which a detection may still go on with a track that has none better, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    pub low: f32,
+    /// Confidence from which a detection that belongs to no track begins one, 0 to 1.
+    #[schemars(range(min = 0, max = 1))]
+    pub new: f32,
+    /// Detections in a row before a track is told of; from 1 to 1000.
+    #[serde(deserialize_with = "units::count")]
+    #[schemars(with = "units::Count")]
+    pub confirm: u32,
+    /// How long a track is kept without a detection; up to 1 hour.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::Span")]
+    pub lost: Duration,
+}
+
+impl Default for TrackConfig {
+    fn default() -> Self {
+        let TrackerPolicy { high, low, new, confirm, lost, .. } = TrackerPolicy::default();
+        Self { high, low, new, confirm, lost }
+    }
+}
+
+impl From<&TrackConfig> for TrackerPolicy {
+    fn from(&TrackConfig { high, low, new, confirm, lost }: &TrackConfig) -> Self {
+        Self { high, low, new, confirm, lost, ..Self::default() }
+    }
+}
+
+impl TrackConfig {
+    fn validate(&self) -> Result<(), String> {
+        for (key, value) in [("high", self.high), ("low", self.low), ("new", self.new)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(format!("track.{key} must be from 0 to 1, not {value}"));
+            }
+        }
+        if self.low > self.high {
+            return Err(format!("track.low ({}) must not be above track.high ({})", self.low, self.high));
+        }
+        if !(1..=1000).contains(&self.confirm) {
+            return Err(format!("track.confirm must be from 1 to 1000, not {}", self.confirm));
+        }
+        if self.lost > Duration::from_hours(1) {
+            return Err("track.lost must be 1 hour at most".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Which tracks are told of when they end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EventsOfConfig {
+    /// Names of the classes; all where empty.
+    pub classes: Vec<String>,
+}
+
+/// When a tracked object is looked at again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenName {
+    /// When its crop is clearly better than the best one before: sharper, larger, more confident.
+    #[default]
+    Better,
+    /// In every frame.
+    Always,
+    /// Until there is a result.
+    Once,
+}
+
+impl WhenName {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Always => "always",
+            Self::Once => "once",
+        }
+    }
+}
+
+impl From<WhenName> for When {
+    fn from(name: WhenName) -> Self {
+        match name {
+            WhenName::Better => Self::Better,
+            WhenName::Always => Self::Always,
+            WhenName::Once => Self::Once,
+        }
+    }
 }
 
 /// The first stage.
@@ -166,6 +273,10 @@ pub struct StageConfig {
     #[serde(default)]
     #[schemars(range(min = 0, max = 5))]
     pub margin: f32,
+    /// When an object that is followed through a stream is looked at again: `better`, when its crop is clearly better than
+    /// the best one before; `always`, in every frame; `once`, until there is a result.
+    #[serde(default)]
+    pub when: WhenName,
 }
 
 impl StageConfig {
@@ -182,11 +293,22 @@ impl PipelineConfig {
             classes: vec!["face".to_owned()],
             min_size: StageConfig::default_min_size(),
             margin: 0.0,
+            when: WhenName::default(),
         };
-        Self { detect: DetectConfig { model: "tiny-face".to_owned() }, stages: vec![landmarks] }
+        Self {
+            detect: DetectConfig { model: "tiny-face".to_owned() },
+            track: Some(TrackConfig::default()),
+            stages: vec![landmarks],
+            events: Some(EventsOfConfig { classes: vec!["face".to_owned()] }),
+        }
     }
 
     pub(super) fn validate(&self) -> Result<(), String> {
+        if let Some(track) = &self.track {
+            track.validate()?;
+        } else if self.events.is_some() {
+            return Err("events needs track: write \"track: {}\" to follow objects with the defaults".to_owned());
+        }
         for stage in &self.stages {
             if !(0.0..=10_000.0).contains(&stage.min_size) {
                 return Err(format!("stages: min_size must be from 0 to 10000 pixels, not {}", stage.min_size));

@@ -43,6 +43,7 @@ fn the_example_documents_every_key() {
         "/server",
         "/limits",
         "/fetch",
+        "/events",
         "/models/people",
         "/streams/door",
         "/streams/door/cache",
@@ -259,6 +260,7 @@ fn sections_that_differ_are_named_in_their_order() {
     let all = "
 pipelines: {people: {detect: {model: people}}}
 models: {}
+events: {keep: 1d}
 fetch: {timeout: 1s}
 limits: {streams: 5}
 model_dir: m
@@ -266,7 +268,7 @@ onnxruntime: o
 data_dir: d
 server: {grace: 1s}
 ";
-    let sections = ["server", "data_dir", "onnxruntime", "model_dir", "limits", "fetch", "models", "pipelines"];
+    let sections = ["server", "data_dir", "onnxruntime", "model_dir", "limits", "fetch", "events", "models", "pipelines"];
     assert_eq!(differs(all), sections);
     assert_eq!(differs("limits: {queue: 9}"), ["limits"]);
 }

@@ -95,7 +95,7 @@ fn parse(text: &str) -> Option<u64> {
 
 /// `500ms`, `2s`, `1m 30s`.
 pub(super) mod duration {
-    use super::{Deserializer, Duration, scalar, unsuitable};
+    use super::{Deserializer, Duration, scalar, unsuitable, written};
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
         const EXPECTED: &str = "a duration: write for example 500ms or 2s";
@@ -104,7 +104,7 @@ pub(super) mod duration {
     }
 
     pub(in super::super) fn serialize<S: serde::Serializer>(value: &Duration, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(&humantime::format_duration(*value))
+        s.collect_str(&written(value))
     }
 }
 
@@ -173,9 +173,13 @@ pub(super) fn within<T: Copy + PartialOrd>(
     Err(format!("{key} must be from {} to {}, not {}", show(&from), show(&to), show(&value)))
 }
 
-/// A duration as it would be written.
+/// A duration as it would be written; whole days as such, where the library would say months.
 pub(super) fn written(value: &Duration) -> String {
-    humantime::format_duration(*value).to_string()
+    const DAY: u64 = 86_400;
+    match (value.as_secs() / DAY, value.as_secs() % DAY, value.subsec_nanos()) {
+        (days @ 1.., 0, 0) => format!("{days}d"),
+        _ => humantime::format_duration(*value).to_string(),
+    }
 }
 
 #[cfg(test)]

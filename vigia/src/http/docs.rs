@@ -18,6 +18,7 @@ use utoipa_swagger_ui::SwaggerUi;
     tags(
         (name = "predict", description = "Pictures that are posted"),
         (name = "streams", description = "Live streams"),
+        (name = "events", description = "Tracks that ended, with their best shot; changes of state"),
         (name = "models", description = "What is loaded"),
         (name = "operations", description = "Health, readiness, metrics"),
     ),
@@ -108,6 +109,20 @@ pub(super) fn stream_example() -> Value {
         "fps": {"in": 15.0, "inferred": 13.8},
         "frames": {"received": 1200, "inferred": 1100, "pending": 1, "dropped": {"superseded": 99}},
         "latency_ms": {"p50": 41.0, "p99": 88.0}, "cache": {"frames": 1, "bytes": 1_382_400}
+    })
+}
+
+pub(super) fn event_example() -> Value {
+    json!({
+        "id": "door-1-7", "stream": "door", "track_id": 7, "class": "face",
+        "started_at": "2026-01-01T12:00:00.000Z", "ended_at": "2026-01-01T12:00:02.800Z", "detections": 42,
+        "best": {
+            "event_id": 3301, "quality": 0.8, "confidence": 0.93,
+            "box": {"x1": 410.2, "y1": 120.0, "x2": 498.7, "y2": 236.4},
+            "landmarks": [[431.0, 160.2], [433.1, 171.9]], "landmarks_source": "model"
+        },
+        "path": [{"t": 0.0, "x": 300.0, "y": 178.2}, {"t": 2.8, "x": 454.4, "y": 178.2}],
+        "snapshot": "/v1/events/door-1-7/best.jpg"
     })
 }
 

@@ -17,6 +17,7 @@ use vigia_engine::metrics::Metrics;
 
 use super::Shared;
 use crate::error::{ApiError, Code};
+use crate::events::EventMetrics;
 use crate::wire::{Models, Problem};
 
 /// What is counted of HTTP, and the registry of everything.
@@ -45,9 +46,10 @@ fn seconds() -> Histogram {
 }
 
 impl HttpMetrics {
-    pub(super) fn new(engine: &Metrics) -> Self {
+    pub(super) fn new(engine: &Metrics, events: &EventMetrics) -> Self {
         let mut registry = Registry::with_prefix("vigia");
         engine.register(&mut registry);
+        events.register(&mut registry);
         let requests = Family::<Labels, Counter>::default();
         registry.register("http_requests", "Requests by route, method and status", requests.clone());
         let durations = Family::<Route, Histogram, fn() -> Histogram>::new_with_constructor(seconds);

@@ -18,6 +18,7 @@ use super::listener::Slot;
 use super::watch::not_ending;
 use crate::error::{ApiError, Code, said};
 use crate::live::Outputs;
+use crate::news::Notice;
 use crate::wire::Problem;
 
 /// A ping this often: what is between keeps the socket open, and one whose other side is gone is noticed.
@@ -114,7 +115,7 @@ struct Follower {
     /// The generations that are followed.
     followed: BTreeMap<String, u64>,
     results: SelectAll<BoxStream<'static, String>>,
-    changes: Subscription<Bytes>,
+    changes: Subscription<Notice>,
     /// The result after which a stream is followed: none of those that were there before the socket was, all of those that
     /// came later.
     since: Option<u64>,
@@ -139,8 +140,11 @@ impl Follower {
             let sent = tokio::select! {
                 Some(text) = self.results.next() => socket.send(Message::text(text)).await,
                 change = self.changes.next() => {
-                    if change.is_some() {
-                        self.follow_new();
+                    match change {
+                        // No new stream comes of it.
+                        Some(Delivery::Item(_, notice)) if notice.kind != Notice::STATE => {}
+                        Some(_) => self.follow_new(),
+                        None => {}
                     }
                     Ok(())
                 }

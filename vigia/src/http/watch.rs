@@ -18,7 +18,7 @@ use super::docs::PictureBytes;
 use super::streams::{Id, OfStream};
 use crate::error::{ApiError, Code, said};
 use crate::live::{Outputs, Shown};
-use crate::wire::{Problem, ResultLine, StateEvent};
+use crate::wire::{Problem, ResultLine};
 
 /// A comment on an idle event stream this often, so that what is between keeps it open.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -60,48 +60,27 @@ pub(super) async fn results(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
     let outputs = shared.app.streams.get(&id)?.outputs().clone();
     not_ending(&shared)?;
-    Ok(events(&shared, outputs.subscribe(last_event(&headers)?), "result"))
-}
-
-/// Follow the changes of state of all streams (server-sent events)
-///
-/// `event: state` carries one change on one `data:` line and its number as `id:`; `event: missed` carries
-/// `{"missed": n}` when the reader was too slow for n of them. A reader that comes back with `Last-Event-ID` gets what
-/// came since, as far as it is kept (1024 changes).
-#[utoipa::path(
-    get, path = "/v1/events/stream", tag = "streams", operation_id = "followEvents",
-    params(("Last-Event-ID" = Option<u64>, Header, description = "The last event that was read")),
-    responses(
-        (status = 200, description = "Changes as they come; the `data` of each is a StateEvent", content_type = "text/event-stream", body = StateEvent),
-        (status = 422, description = "Last-Event-ID is not a number", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Shutting down", body = Problem, content_type = "application/problem+json"),
-    ),
-)]
-pub(super) async fn changes(
-    State(shared): State<Shared>,
-    headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, ApiError> {
-    not_ending(&shared)?;
-    Ok(events(&shared, shared.app.streams.changes(last_event(&headers)?), "state"))
+    Ok(events(&shared, outputs.subscribe(last_event(&headers)?), |json| ("result", json)))
 }
 
 /// The number that a reader had last.
-fn last_event(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
+pub(super) fn last_event(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
     number.map(Some).ok_or_else(|| ApiError::new(Code::InvalidParameter, "Last-Event-ID: expected a number"))
 }
 
-/// What a hub publishes, as events of this name.
-fn events<T: AsRef<[u8]> + Clone + Send + Sync + 'static>(
+/// What a hub publishes, as events; `told` says the name of each and what it says.
+pub(super) fn events<T: Clone + Send + Sync + 'static>(
     shared: &Shared,
     subscription: Subscription<T>,
-    name: &'static str,
+    told: fn(&T) -> (&'static str, &Bytes),
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<T>> {
     let events = stream::unfold(subscription, move |mut subscription| async move {
         let event = match subscription.next().await? {
-            Delivery::Item(number, json) => {
-                Event::default().event(name).id(number.to_string()).data(String::from_utf8_lossy(json.as_ref()))
+            Delivery::Item(number, item) => {
+                let (name, json) = told(&item);
+                Event::default().event(name).id(number.to_string()).data(String::from_utf8_lossy(json))
             }
             Delivery::Missed(missed) => Event::default().event("missed").data(format!("{{\"missed\":{missed}}}")),
         };

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use vigia::app::{App, Served, ServedModel, ServedPipeline, StreamSetup};
 use vigia::config::{Config, PipelineConfig, StreamConfig};
+use vigia::events::Events;
 use vigia::server::{Bound, Ended};
 use vigia::wire::{PipelineWire, StageWire};
 use vigia_core::cascade::StagePolicy;
@@ -95,6 +96,8 @@ pub(crate) struct Setup {
     pub(crate) store: Option<PathBuf>,
     /// The file that is read again.
     pub(crate) config_file: Option<PathBuf>,
+    /// Where events are kept; in memory where absent.
+    pub(crate) events: Option<Events>,
     sources: Sources,
     metrics: Metrics,
     models: BTreeMap<String, ServedModel>,
@@ -117,6 +120,7 @@ impl Setup {
             queue: 64,
             store: None,
             config_file: None,
+            events: None,
             sources: Sources::default(),
             metrics: Metrics::default(),
             models: BTreeMap::new(),
@@ -139,7 +143,7 @@ impl Setup {
 
     pub(crate) fn pipeline(mut self, name: &str, detector: &str, stage: Option<&str>) -> Self {
         let batcher = |name: &str| self.models[name].batcher.clone();
-        let made = |name: &str| Stage { batcher: batcher(name), policy: StagePolicy::default() };
+        let made = |name: &str| Stage { batcher: batcher(name), policy: StagePolicy::default(), metrics: StageMetrics::default() };
         let pipeline = Arc::new(Pipeline::new(batcher(detector), stage.map(made).into_iter().collect()));
         let stages = stage.map(|model| StageWire { model: model.to_owned() }).into_iter().collect();
         // The configuration knows its name, too, as that of a server that loads models does.
@@ -156,8 +160,9 @@ impl Setup {
     }
 
     pub(crate) fn start(self) -> Server {
-        let Self { config, grace, queue: _, store, config_file, sources, metrics, models, pipelines } = self;
-        let setup = StreamSetup { feeds: Box::new(sources.clone()), store, config_file };
+        let Self { config, grace, queue: _, store, config_file, events, sources, metrics, models, pipelines } = self;
+        let events = events.unwrap_or_else(|| Events::in_memory(&config.events).expect("threads"));
+        let setup = StreamSetup { feeds: Box::new(sources.clone()), store, config_file, events };
         let served = Served { models, pipelines };
         let app = Arc::new(App::new(served, &config, THREADS, metrics, setup).expect("threads"));
         app.start_streams();

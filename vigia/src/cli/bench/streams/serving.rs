@@ -25,6 +25,7 @@ use vigia_infer::tuning;
 use crate::app::{App, Served, StreamSetup};
 use crate::cli::serve;
 use crate::config::{Config, StreamConfig};
+use crate::events::Events;
 use crate::streams::{OpenFeed, Opened};
 
 /// Told what becomes of the frames of streams, by the streams' numbers.
@@ -107,7 +108,8 @@ impl Server {
         stream.latency = latency.unwrap_or(stream.latency);
         let observer = Arc::new(Mutex::new(None));
         let feeds = Box::new(Shown { feeds: serve::feeds(config), observer: observer.clone() });
-        let setup = StreamSetup { feeds, store: None, config_file: None };
+        let events = Events::in_memory(&config.events).map_err(|e| e.to_string())?;
+        let setup = StreamSetup { feeds, store: None, config_file: None, events };
         let app = App::new(served, config, tuning::cores(), metrics, setup);
         let app = Arc::new(app.map_err(|e| format!("no threads for the server: {e}"))?);
         Ok(Self { app, stream, observer, added: AtomicU64::new(0) })
