@@ -1,5 +1,7 @@
 //! What a detector says about a picture.
 
+use std::sync::Arc;
+
 use crate::backend::Output;
 use crate::event::EventId;
 use crate::geometry::{BBox, Point};
@@ -58,6 +60,8 @@ impl Detection {
 pub struct Attribute {
     /// The stage's model.
     pub model: ModelId,
+    /// The names of that model's classes.
+    pub labels: Arc<[String]>,
     /// The detection whose crop it looked at, where that may be an earlier one of the same track.
     pub event: Option<EventId>,
     /// What it says.

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use vigia_core::backend::{Cost, InferError, Output, Request};
+use vigia_core::backend::{Cost, InferError, Output, Region, Request};
 use vigia_core::batching::Live;
 use vigia_core::cascade::{EventPolicy, StagePolicy, settle_landmarks};
 use vigia_core::detection::{Attribute, Detection, Thresholds};
+use vigia_core::event::EventId;
 use vigia_core::frame::Frame;
-use vigia_core::geometry::BBox;
+use vigia_core::geometry::{Affine, BBox, Point, Size};
 use vigia_core::id::{ModelId, StreamRef};
 use vigia_core::landmarks::Landmarks;
 use vigia_core::result::{BatchInfo, FrameResult, Timing};
@@ -29,11 +30,29 @@ pub struct Stage {
     pub batcher: Arc<Batcher>,
     /// Which detections, how large, with how much around them, how often.
     pub policy: StagePolicy,
+    /// Turns crops upright by the object's points; boxes are cut out as they are where absent.
+    pub align: Option<Align>,
     /// Where the crops of live streams are counted.
     pub metrics: StageMetrics,
 }
 
+/// From an object's points, in source pixels, to the map from a model's input of this size to source pixels; `None` where
+/// the points do not tell.
+pub type Align = fn(&[Point], Size) -> Option<Affine>;
+
 impl Stage {
+    /// What of a picture the model looks at: the box, or the object turned upright.
+    pub(crate) fn region(&self, roi: BBox, points: &[Point]) -> Region {
+        let aligned = self.align.and_then(|align| align(points, self.batcher.spec().input.size));
+        aligned.map_or(Region::Box(roi), Region::Aligned)
+    }
+
+    /// What the model said of an object, as its result shows it.
+    pub(crate) fn attribute(&self, event: Option<EventId>, output: Output) -> Attribute {
+        let spec = self.batcher.spec();
+        Attribute { model: spec.id.clone(), labels: spec.labels.clone(), event, output }
+    }
+
     /// Crops of live streams that may wait: enough for the batch that runs next and two more.
     pub fn bound(&self) -> usize {
         (3 * self.batcher.policy().max_batch).max(32)
@@ -212,7 +231,7 @@ fn detected(model: ModelId, stages: &Arc<[Stage]>, completed: Completed, offered
     for (index, number, roi) in crops {
         let stage = &stages[number];
         let thresholds = stage.batcher.spec().thresholds;
-        let request = Request { frame: frame.clone(), roi: Some(roi.into()), thresholds };
+        let request = Request { frame: frame.clone(), roi: Some(roi), thresholds };
         let assembly = assembly.clone();
         let reply = Box::new(move |completed| arrived(&assembly, (index, number), completed));
         // What was admitted as a frame is carried to its end: at most 300 detections each, of a bounded number of frames.
@@ -221,12 +240,13 @@ fn detected(model: ModelId, stages: &Arc<[Stage]>, completed: Completed, offered
 }
 
 /// Index of the detection, index of the stage, crop.
-fn crops(frame: &Frame, detections: &[Detection], stages: &[Stage]) -> Vec<(usize, usize, BBox)> {
+fn crops(frame: &Frame, detections: &[Detection], stages: &[Stage]) -> Vec<(usize, usize, Region)> {
     let picture = frame.image.source_size();
     let mut crops = Vec::new();
     for (index, detection) in detections.iter().enumerate() {
+        let points: Vec<Point> = detection.keypoints.iter().map(|keypoint| keypoint.point).collect();
         for (s, stage) in stages.iter().enumerate() {
-            crops.extend(stage.policy.crop(detection, picture).map(|roi| (index, s, roi)));
+            crops.extend(stage.policy.crop(detection, picture).map(|roi| (index, s, stage.region(roi, &points))));
         }
     }
     crops
@@ -257,10 +277,7 @@ impl Assembly {
         for ((index, stage), output) in self.outputs {
             match output {
                 Output::Landmarks(found) => landmarks[index] = Some(found),
-                output => {
-                    let model = self.stages[stage].batcher.spec().id.clone();
-                    self.detections[index].attributes.push(Attribute { model, event: None, output });
-                }
+                output => self.detections[index].attributes.push(self.stages[stage].attribute(None, output)),
             }
         }
         for (detection, landmarks) in self.detections.iter_mut().zip(landmarks) {

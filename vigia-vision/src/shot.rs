@@ -13,11 +13,11 @@ use vigia_core::model::{Channels, Fit, InputSpec, Scaling};
 use crate::picture::{PictureError, RgbImage, encode_jpeg, to_rgb};
 use crate::preprocess::{Preprocessor, SlotState};
 
-mod sharpness;
+mod laplacian;
 #[cfg(test)]
 mod tests;
 
-pub use self::sharpness::sharpness;
+pub use self::laplacian::sharpness;
 
 /// The box grown by `margin` (a share of its width and height, on each side), as far as it lies in the picture, as a
 /// picture of its own, and where that lies in the frame, in source pixels.

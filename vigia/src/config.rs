@@ -210,7 +210,8 @@ impl Config {
 
     /// The sections that are not the same in `new`, in the order of the file; `streams` left out.
     pub fn differs(&self, new: &Self) -> Vec<&'static str> {
-        let Self { server, data_dir, onnxruntime, model_dir, limits, fetch, events, models, pipelines, streams: _ } = self;
+        let Self { server, data_dir, onnxruntime, model_dir, limits, fetch, events, models, pipelines, streams: _ } =
+            self;
         let sections = [
             ("server", *server == new.server),
             ("data_dir", *data_dir == new.data_dir),

@@ -236,7 +236,8 @@ impl Events {
     pub async fn picture(&self, id: &str) -> Result<Bytes, ApiError> {
         let wanted = id.to_owned();
         let found = self.read(move |store| store.snapshot(&wanted)).await?;
-        let none = |why: &str| ApiError::new(Code::NoSnapshot, format!("of event \"{}\" there is no picture{why}", said(id)));
+        let none =
+            |why: &str| ApiError::new(Code::NoSnapshot, format!("of event \"{}\" there is no picture{why}", said(id)));
         let name = found.ok_or_else(|| unknown(id))?.ok_or_else(|| none(": none could be cut out or kept"))?;
         let picture = self.0.shared.snapshots.read(&name).await.map_err(|error| {
             tracing::error!(event = id, error, "the picture of an event cannot be read");
@@ -295,6 +296,7 @@ fn unreadable() -> ApiError {
 }
 
 fn unknown(id: &str) -> ApiError {
-    let detail = format!("there is no event \"{}\", or it was removed: GET /v1/events lists those that there are", said(id));
+    let detail =
+        format!("there is no event \"{}\", or it was removed: GET /v1/events lists those that there are", said(id));
     ApiError::new(Code::UnknownEvent, detail)
 }

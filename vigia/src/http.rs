@@ -45,8 +45,11 @@ pub struct Shared {
 
 /// All routes over `app`.
 pub fn router(app: Arc<App>) -> Router {
-    let shared =
-        Shared { metrics: Arc::new(operations::HttpMetrics::new(&app.metrics, app.events().metrics())), lingering: Arc::default(), app };
+    let shared = Shared {
+        metrics: Arc::new(operations::HttpMetrics::new(&app.metrics, app.events().metrics())),
+        lingering: Arc::default(),
+        app,
+    };
     let (described, api) = described().split_for_parts();
     let plain = Router::new()
         // FastAPI answers both; here, too, without a redirect that a client would have to follow with its body.

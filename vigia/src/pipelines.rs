@@ -9,15 +9,17 @@ use std::time::Duration;
 use vigia_core::backend::InferError;
 use vigia_core::batching::BatchPolicy;
 use vigia_core::cascade::{EventPolicy, StagePolicy};
+use vigia_core::geometry::{Affine, Point, Size};
 use vigia_core::id::ModelId;
 use vigia_engine::batcher::{BackendFactory, Batcher};
 use vigia_engine::metrics::Metrics;
-use vigia_engine::pipeline::{Pipeline, Stage};
+use vigia_engine::pipeline::{Align, Pipeline, Stage};
 use vigia_engine::worker::Worker;
 use vigia_infer::load::{LoadError, LoadOptions, Model};
 use vigia_infer::provider::Device;
 use vigia_infer::runtime::{Runtime, RuntimeError};
 use vigia_infer::tuning::{self, Origin, TuningFile};
+use vigia_vision::align;
 
 use crate::app::{Served, ServedModel, ServedPipeline};
 use crate::config::{Config, DeviceName, ModelConfig, PipelineConfig, StageConfig};
@@ -301,7 +303,8 @@ impl Loader {
                 return Err(wrong(&stage.model, "a stage"));
             }
             let policy = stage_policy(name, &detector, stage)?;
-            running.push(Stage { batcher: second.batcher, policy, metrics: self.metrics.stage(&short) });
+            let align: Option<Align> = stage.align.then_some(upright);
+            running.push(Stage { batcher: second.batcher, policy, align, metrics: self.metrics.stage(&short) });
         }
         let events = events.map(|events| classes(name, &detector, &events.classes)).transpose()?;
         let mut pipeline = Pipeline::new(detector.batcher, running);
@@ -416,6 +419,11 @@ impl Loader {
         });
         worker.inspect_err(|error| tracing::warn!(%error, "no thread to measure on")).ok()
     }
+}
+
+/// Brings eyes, nose and mouth to where networks that are trained on upright faces expect them.
+fn upright(points: &[Point], input: Size) -> Option<Affine> {
+    align::arcface(&align::five_points(points)?, input)
 }
 
 /// How long a batch of crops that is not full waits, from when its oldest one was queued.

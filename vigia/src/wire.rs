@@ -282,8 +282,8 @@ fn pair(point: Point) -> [f64; 2] {
 mod tests {
     use super::*;
     use vigia_core::detection::Keypoint;
-    use vigia_core::id::ModelId;
     use vigia_core::event::EventId;
+    use vigia_core::id::ModelId;
     use vigia_core::landmarks::{Landmarks, Settled};
     use vigia_core::track::TrackId;
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
-use vigia_core::backend::{InferError, Output, Request};
+use vigia_core::backend::{InferError, Output, Region, Request};
 use vigia_core::cache::ResultCache;
 use vigia_core::cascade::settle_landmarks;
-use vigia_core::detection::{Attribute, Detection};
+use vigia_core::detection::Detection;
 use vigia_core::event::{EndedTrack, EventId};
 use vigia_core::frame::{Frame, Image};
 use vigia_core::geometry::BBox;
@@ -181,7 +181,7 @@ fn look(
     detection: &Detection,
     event: EventId,
     now: Instant,
-) -> Vec<(usize, BBox)> {
+) -> Vec<(usize, Region)> {
     let image = &frame.image;
     let picture = image.source_size();
     let wants_event = pipeline.events().is_some_and(|events| events.applies_to(detection.class_id));
@@ -199,13 +199,18 @@ fn look(
         && record.wants_shot(quality)
         && let Some((picture, cut)) = shots.cut(image, &detection.bbox)
     {
+        let keypoints = keypoints.clone();
         record.keep_shot(Candidate { event, quality, traits, keypoints, landmarks: None, picture, cut });
     }
+    let known = record.landmarks(&detection.bbox);
+    let moved = || known.as_ref().map(|(landmarks, _)| landmarks.points.clone()).unwrap_or_default();
     let mut wanted = Vec::with_capacity(crops.len());
     for (index, stage, roi) in crops {
         if record.wants_result(index, stage.policy.when, quality) {
             record.sent(index, event, detection.bbox, quality, now);
-            wanted.push((index, roi));
+            // Landmarks of the track tell which way the object is turned, where the detector does not.
+            let points = if keypoints.is_empty() { moved() } else { keypoints.clone() };
+            wanted.push((index, stage.region(roi, &points)));
         } else {
             stage.metrics.crop(CropOutcome::Known);
         }
@@ -222,20 +227,19 @@ fn settle(detection: &mut Detection, record: Option<&Record>, pipeline: &Pipelin
     let Some(record) = record else { return };
     for (index, stage) in pipeline.stages().iter().enumerate() {
         if let Some(known) = record.known(index).filter(|known| !matches!(known.output, Output::Landmarks(_))) {
-            let model = stage.batcher.spec().id.clone();
-            detection.attributes.push(Attribute { model, event: Some(known.event), output: known.output.clone() });
+            detection.attributes.push(stage.attribute(Some(known.event), known.output.clone()));
         }
     }
 }
 
 impl Results {
     /// Sends a crop, and counts what becomes of it.
-    fn send(self: &Arc<Self>, stage: &Stage, index: usize, frame: Arc<Frame>, roi: BBox, event: EventId) {
+    fn send(self: &Arc<Self>, stage: &Stage, index: usize, frame: Arc<Frame>, roi: Region, event: EventId) {
         self.state.lock().under_way += 1;
         let mut pending =
             Pending { results: self.clone(), metrics: stage.metrics.clone(), key: (event, index), open: true };
         let reply = Box::new(move |completed: Completed| pending.settle(completed.answer.output));
-        let request = Request { frame, roi: Some(roi.into()), thresholds: stage.batcher.spec().thresholds };
+        let request = Request { frame, roi: Some(roi), thresholds: stage.batcher.spec().thresholds };
         stage.batcher.submit_shared(request, stage.bound(), reply);
     }
 

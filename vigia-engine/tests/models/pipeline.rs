@@ -19,7 +19,12 @@ fn batcher(name: &str, script: Script) -> Arc<Batcher> {
 }
 
 fn stage(script: Script) -> Stage {
-    Stage { batcher: batcher("landmarks", script), policy: StagePolicy::default(), metrics: StageMetrics::default() }
+    Stage {
+        batcher: batcher("landmarks", script),
+        policy: StagePolicy::default(),
+        align: None,
+        metrics: StageMetrics::default(),
+    }
 }
 
 fn run(pipeline: &Pipeline, frame_id: u64) -> Result<FrameResult, InferError> {

@@ -47,6 +47,7 @@ fn followed(detector: Script, stage: Option<(Script, When)>) -> Followed {
     let stages = stage.map(|(script, when)| Stage {
         batcher: Arc::new(batcher("points", 4, 256, 1, script)),
         policy: StagePolicy { when, ..StagePolicy::default() },
+        align: None,
         metrics: crops.clone(),
     });
     let pipeline = Pipeline::new(Arc::new(batcher("scripted", 1, 8, 1, detector)), stages.into_iter().collect());

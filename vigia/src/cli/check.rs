@@ -44,11 +44,12 @@ fn drawing(pipeline: &PipelineConfig) -> String {
         format!("track    confirmed after {confirm} detections, kept {} without one", humantime::format_duration(*lost))
     });
     let stages = pipeline.stages.iter().map(|stage| {
-        let StageConfig { model, classes, min_size, margin, when } = stage;
+        let StageConfig { model, classes, min_size, margin, when, align } = stage;
+        let align = if *align { ", upright" } else { "" };
         // Without a tracker, streams have nobody who would read what comes later.
         let posted = if pipeline.track.is_none() { ", posted pictures only: track is absent" } else { "" };
         format!(
-            "stage    {model}: {}, from {min_size} px, margin {margin}, when {}{posted}",
+            "stage    {model}: {}, from {min_size} px, margin {margin}, when {}{align}{posted}",
             named(classes),
             when.as_str()
         )

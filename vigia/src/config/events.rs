@@ -105,7 +105,9 @@ fn check_snapshots(text: &str) -> Result<(), &'static str> {
     }
     let bucket = rest.split('/').next().unwrap_or_default();
     if rest.contains('@') || rest.contains(['?', '#']) {
-        return Err("credentials do not stand in the address: they are taken from the environment, as AWS_ACCESS_KEY_ID");
+        return Err(
+            "credentials do not stand in the address: they are taken from the environment, as AWS_ACCESS_KEY_ID",
+        );
     }
     if bucket.is_empty() || bucket.contains(char::is_whitespace) {
         return Err("there is no bucket behind the scheme: write for example s3://cameras/vigia");

@@ -277,6 +277,10 @@ pub struct StageConfig {
     /// the best one before; `always`, in every frame; `once`, until there is a result.
     #[serde(default)]
     pub when: WhenName,
+    /// Turns faces upright by eyes, nose and mouth, where the detector's keypoints or the landmarks of the track tell, and
+    /// cuts them as ArcFace networks expect it; `margin` has no effect then.
+    #[serde(default)]
+    pub align: bool,
 }
 
 impl StageConfig {
@@ -294,6 +298,7 @@ impl PipelineConfig {
             min_size: StageConfig::default_min_size(),
             margin: 0.0,
             when: WhenName::default(),
+            align: false,
         };
         Self {
             detect: DetectConfig { model: "tiny-face".to_owned() },

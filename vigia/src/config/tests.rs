@@ -268,7 +268,8 @@ onnxruntime: o
 data_dir: d
 server: {grace: 1s}
 ";
-    let sections = ["server", "data_dir", "onnxruntime", "model_dir", "limits", "fetch", "events", "models", "pipelines"];
+    let sections =
+        ["server", "data_dir", "onnxruntime", "model_dir", "limits", "fetch", "events", "models", "pipelines"];
     assert_eq!(differs(all), sections);
     assert_eq!(differs("limits: {queue: 9}"), ["limits"]);
 }

@@ -84,7 +84,13 @@ impl Care {
         self.show(&shared.metrics);
     }
 
-    fn remove_old(&mut self, store: &Mutex<Store>, shared: &Shared, runtime: &Runtime, now: SystemTime) -> Result<(), String> {
+    fn remove_old(
+        &mut self,
+        store: &Mutex<Store>,
+        shared: &Shared,
+        runtime: &Runtime,
+        now: SystemTime,
+    ) -> Result<(), String> {
         let said = |error: StoreError| error.to_string();
         let oldest = store.lock().oldest(MOST).map_err(said)?;
         let too_old = millis(now.checked_sub(self.keep).unwrap_or(SystemTime::UNIX_EPOCH));
@@ -121,7 +127,13 @@ impl Care {
 
     /// Counts what there is, and removes pictures of the last days that no event points to: those of a process that was
     /// killed between the two.
-    fn look_around(&mut self, store: &Mutex<Store>, shared: &Shared, runtime: &Runtime, now: SystemTime) -> Result<(), String> {
+    fn look_around(
+        &mut self,
+        store: &Mutex<Store>,
+        shared: &Shared,
+        runtime: &Runtime,
+        now: SystemTime,
+    ) -> Result<(), String> {
         let said = |error: StoreError| error.to_string();
         self.totals = store.lock().totals().map_err(said)?;
         for days in 0..3 {

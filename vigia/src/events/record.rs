@@ -57,7 +57,12 @@ impl Record {
     }
 
     /// Adds the picture of the best detection, where there is one; `today` is the day as `2026-11-21`.
-    pub(super) fn with_picture(mut self, ended: &EndedTrack, easel: &mut Easel, today: &str) -> Result<Self, (Self, PictureError)> {
+    pub(super) fn with_picture(
+        mut self,
+        ended: &EndedTrack,
+        easel: &mut Easel,
+        today: &str,
+    ) -> Result<Self, (Self, PictureError)> {
         let Some(best) = &ended.best else { return Ok(self) };
         to_rgb(&best.picture, &mut easel.canvas);
         if let Err(error) = encode_jpeg_into(&easel.canvas, QUALITY, &mut easel.jpeg) {

@@ -122,7 +122,9 @@ impl Store {
             }
             let newest = records.iter().map(|record| record.generation).max().unwrap_or_default();
             let newest = Cell::Int(i64::try_from(newest).unwrap_or(i64::MAX));
-            store.database.query("UPDATE vigia_meta SET number = $1 WHERE name = 'generation' AND number < $1", &[newest])?;
+            store
+                .database
+                .query("UPDATE vigia_meta SET number = $1 WHERE name = 'generation' AND number < $1", &[newest])?;
             Ok(())
         })
     }
@@ -133,7 +135,9 @@ impl Store {
         if wanted.is_empty() {
             return Ok(());
         }
-        let mut sql = "INSERT INTO vigia_events (id, item, stream, generation, class, ended_at, size, snapshot, body) VALUES ".to_owned();
+        let mut sql =
+            "INSERT INTO vigia_events (id, item, stream, generation, class, ended_at, size, snapshot, body) VALUES "
+                .to_owned();
         let mut values = Vec::with_capacity(wanted.len() * COLUMNS);
         for (row, &at) in wanted.iter().enumerate() {
             sql.push_str(if row == 0 { "(" } else { "), (" });

@@ -54,8 +54,24 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, store: Arc<Mutex<Store>>, runtime: Runtime, care: Care, run: String) -> Self {
-        Self { shared, store, runtime, care, easel: Easel::default(), run, written: 0, pictures_rest: None, has_given_up: false }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        store: Arc<Mutex<Store>>,
+        runtime: Runtime,
+        care: Care,
+        run: String,
+    ) -> Self {
+        Self {
+            shared,
+            store,
+            runtime,
+            care,
+            easel: Easel::default(),
+            run,
+            written: 0,
+            pictures_rest: None,
+            has_given_up: false,
+        }
     }
 
     /// Writes what comes until nothing comes any more, or the time for it is over.
@@ -124,12 +140,18 @@ impl Writer {
                     }
                     _ => false,
                 });
-                if left.is_empty() || !pauses.next().is_some_and(|&pause| self.shared.queue.pause(Instant::now() + pause)) {
+                if left.is_empty()
+                    || !pauses.next().is_some_and(|&pause| self.shared.queue.pause(Instant::now() + pause))
+                {
                     break;
                 }
             }
             if !left.is_empty() {
-                tracing::error!(pictures = left.len(), error = why, "pictures of events cannot be written: the events are kept without them");
+                tracing::error!(
+                    pictures = left.len(),
+                    error = why,
+                    "pictures of events cannot be written: the events are kept without them"
+                );
                 self.pictures_rest = Some(Instant::now() + PICTURE_REST);
             }
         }
@@ -153,7 +175,10 @@ impl Writer {
                 Err(StoreError::Unavailable(why)) => {
                     self.shared.metrics.store_errors.inc();
                     if self.shared.metrics.store_failing.set(1) == 0 {
-                        tracing::error!(error = why, "events cannot be written; this is tried again, and they wait meanwhile");
+                        tracing::error!(
+                            error = why,
+                            "events cannot be written; this is tried again, and they wait meanwhile"
+                        );
                     }
                     if !self.shared.queue.pause(Instant::now() + pause) {
                         self.has_given_up = true;

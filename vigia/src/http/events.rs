@@ -252,7 +252,8 @@ fn query(text: &str) -> Result<Query, ApiError> {
                 query.limit = limit.ok_or_else(|| invalid("limit", "expected a whole number from 1 to 500"))?;
             }
             "cursor" => {
-                let cursor = value.parse().map_err(|why: crate::events::NoCursor| invalid("cursor", &why.to_string()))?;
+                let cursor =
+                    value.parse().map_err(|why: crate::events::NoCursor| invalid("cursor", &why.to_string()))?;
                 query.cursor = Some(cursor);
             }
             other => {
@@ -278,7 +279,10 @@ fn names(key: &str, value: &str, is_one: fn(&str) -> bool) -> Result<Vec<String>
     let one = |name: &str| {
         let name = name.trim();
         if name.is_empty() || name.contains('\0') || !is_one(name) {
-            return Err(invalid(key, &format!("\"{}\" is no name of a {key}; names have commas between them", said(name))));
+            return Err(invalid(
+                key,
+                &format!("\"{}\" is no name of a {key}; names have commas between them", said(name)),
+            ));
         }
         Ok(name.to_owned())
     };
@@ -332,9 +336,19 @@ mod tests {
             assert_eq!(at(same), Some(noon), "{same}");
         }
         assert_eq!(at("1970-01-01T00:00:00Z"), Some(0));
-        for bad in ["", "Z", "now", "2026-11-21", "2026-11-21T12:00:00", "2026-11-21T12:00:00+2", "2026-11-21T12:00:00+24:00",
-            "2026-13-21T12:00:00Z", "2026-11-21T12:00:00+0a:00", "ä-11-21T12:00:00+ä:00", "1763726400"]
-        {
+        for bad in [
+            "",
+            "Z",
+            "now",
+            "2026-11-21",
+            "2026-11-21T12:00:00",
+            "2026-11-21T12:00:00+2",
+            "2026-11-21T12:00:00+24:00",
+            "2026-13-21T12:00:00Z",
+            "2026-11-21T12:00:00+0a:00",
+            "ä-11-21T12:00:00+ä:00",
+            "1763726400",
+        ] {
             assert_eq!(at(bad), None, "{bad}");
         }
     }

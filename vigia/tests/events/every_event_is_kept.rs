@@ -158,7 +158,10 @@ fn pages(kept: &Kept) {
 /// Names of classes come from models, and may be anything.
 fn strange_text(kept: &Kept) {
     let mut news = kept.news();
-    for (n, class) in ["it's \"quoted\"", "日本 ä \u{1f600}", "nul\0inside", "'); DROP TABLE vigia_events; --", ""].into_iter().enumerate() {
+    for (n, class) in ["it's \"quoted\"", "日本 ä \u{1f600}", "nul\0inside", "'); DROP TABLE vigia_events; --", ""]
+        .into_iter()
+        .enumerate()
+    {
         kept.events.record(bare("odd", 6, n as u64, 1), class.to_owned());
         let told = news.next();
         let expected = class.replace('\0', "");

@@ -23,7 +23,8 @@ fn the_program_that_is_killed() {
     let generation = kept.events.last_generation() + 1;
     let mut news = kept.news();
     let recording = kept.events.clone();
-    let record = move |_stop: &_| (0..EVENTS).for_each(|n| recording.record(ended("door", generation, n, 1), "face".to_owned()));
+    let record =
+        move |_stop: &_| (0..EVENTS).for_each(|n| recording.record(ended("door", generation, n, 1), "face".to_owned()));
     let _recorder = vigia_engine::worker::Worker::start("recorder", record).expect("a thread");
     let mut told = std::io::stdout().lock();
     for _ in 0..EVENTS {

@@ -20,7 +20,8 @@ fn why(config: &EventsConfig, folder: &Path) -> String {
 fn a_file_that_is_something_else() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("events.db");
-    fs::write(&path, "this is no database, and it is longer than the head of one would be ".repeat(100)).expect("written");
+    fs::write(&path, "this is no database, and it is longer than the head of one would be ".repeat(100))
+        .expect("written");
     let why = why(&EventsConfig::default(), folder.path());
     assert!(why.contains(path.to_str().expect("text")) && why.contains("move it away"), "{why}");
     assert!(fs::read_to_string(&path).expect("there").starts_with("this is no"), "it is left alone");
@@ -90,7 +91,8 @@ fn a_database_that_is_not_there() {
     let said = why(&EventsConfig { store, ..EventsConfig::default() }, folder.path());
     assert!(said.contains("PostgreSQL at 127.0.0.1") && said.contains("refused") && !said.contains("secret"), "{said}");
     let missing = folder.path().join("ca.pem");
-    let store = Some(format!("postgres://vigia:secret@127.0.0.1/vigia?sslmode=verify-full&sslrootcert={}", missing.display()));
+    let store =
+        Some(format!("postgres://vigia:secret@127.0.0.1/vigia?sslmode=verify-full&sslrootcert={}", missing.display()));
     let said = why(&EventsConfig { store, ..EventsConfig::default() }, folder.path());
     assert!(said.contains("ca.pem") && !said.contains("secret"), "{said}");
 }

@@ -12,7 +12,7 @@ use vigia::error::{ApiError, Code};
 use vigia::events::{Events, Query};
 use vigia::news::Notice;
 use vigia_core::event::{BestShot, EndedTrack, EventId, PathPoint};
-use vigia_core::frame::{Colour, Image, Matrix, PixelFormat, Plane, Range};
+use vigia_core::frame::{Colour, Image, PixelFormat};
 use vigia_core::geometry::{BBox, Point, Size};
 use vigia_core::id::{StreamId, StreamRef};
 use vigia_core::landmarks::{Landmarks, LandmarksSource, Settled};
@@ -50,14 +50,12 @@ pub(crate) fn bare(stream: &str, generation: u64, track: u64, ago: u64) -> Ended
 pub(crate) fn ended(stream: &str, generation: u64, track: u64, ago: u64) -> EndedTrack {
     let size = Size::new(48, 40);
     let pixels: Vec<u8> = (0..48 * 40 * 3).map(|n| (n * 7 + track as usize * 31) as u8).collect();
-    let plane = Plane { data: Arc::new(pixels), offset: 0, stride: 48 * 3 };
-    let colour = Colour { matrix: Matrix::Bt601, range: Range::Full };
-    let picture = Image::new(PixelFormat::Rgb, size, colour, [plane].into_iter().collect()).expect("a picture");
+    let colour = Colour::default();
+    let picture = Image::new(PixelFormat::Rgb, size, [48 * 3, 0, 0], colour, Arc::new(pixels)).expect("a picture");
     let bbox = BBox { x1: 410.2, y1: 120.0, x2: 498.7, y2: 236.4 };
     let landmarks = Landmarks { points: vec![Point { x: 431.0, y: 160.2 }] };
     let landmarks = Some(Settled { landmarks, source: LandmarksSource::Model, event: Some(EventId(3301)) });
-    let best =
-        BestShot { event: EventId(3301), quality: 0.8, confidence: 0.93, bbox, landmarks, picture, cut: bbox };
+    let best = BestShot { event: EventId(3301), quality: 0.8, confidence: 0.93, bbox, landmarks, picture, cut: bbox };
     EndedTrack { best: Some(best), ..bare(stream, generation, track, ago) }
 }
 

@@ -221,9 +221,9 @@ fn frames_that_are_too_old_when_their_turn_comes_are_stale() {
     (0..9).for_each(|_| gate.open());
     wait_until("nothing is pending", || server.frames("door")["pending"] == 0);
     let frames = server.frames("door");
-    // No more than 3 are decoded ahead of the model, and run: it would be in vain otherwise.
+    // No more than 3 are decoded ahead of the model, and run: it would be in vain otherwise. So does the newest one.
     let stale = frames["dropped"]["stale"].as_u64().expect("some are");
-    assert!(stale >= 5 && stale + frames["inferred"].as_u64().expect("a number") == 8, "{frames}");
+    assert!(stale >= 4 && stale + frames["inferred"].as_u64().expect("a number") == 8, "{frames}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use vigia_core::detection::Detection;
 use vigia_core::geometry::BBox;
 use vigia_core::model::{Family, ModelSpec};
 use vigia_core::source::FrameSink;
-use vigia_engine::metrics::Metrics;
+use vigia_engine::metrics::{Metrics, StageMetrics};
 use vigia_engine::pipeline::{Pipeline, Stage};
 use vigia_engine::worker::Worker;
 use vigia_testkit::{Script, batcher_with, corner_landmarks, finds, frame, spec};
@@ -143,7 +143,12 @@ impl Setup {
 
     pub(crate) fn pipeline(mut self, name: &str, detector: &str, stage: Option<&str>) -> Self {
         let batcher = |name: &str| self.models[name].batcher.clone();
-        let made = |name: &str| Stage { batcher: batcher(name), policy: StagePolicy::default(), metrics: StageMetrics::default() };
+        let made = |name: &str| Stage {
+            batcher: batcher(name),
+            policy: StagePolicy::default(),
+            align: None,
+            metrics: StageMetrics::default(),
+        };
         let pipeline = Arc::new(Pipeline::new(batcher(detector), stage.map(made).into_iter().collect()));
         let stages = stage.map(|model| StageWire { model: model.to_owned() }).into_iter().collect();
         // The configuration knows its name, too, as that of a server that loads models does.

@@ -10,9 +10,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::memory::InMemory;
 use object_store::path::{Path, PathPart};
-use object_store::{
-    Attribute, Attributes, Error, ObjectStore, ObjectStoreExt as _, PutOptions, RetryConfig,
-};
+use object_store::{Attribute, Attributes, Error, ObjectStore, ObjectStoreExt as _, PutOptions, RetryConfig};
 
 use super::requests::{Requests, THREADS};
 use super::{Found, Snapshot};

@@ -31,7 +31,8 @@ impl Folder {
     pub(super) fn write(&self, snapshots: &[&Snapshot]) -> Vec<Result<(), String>> {
         let written: Vec<_> = snapshots.iter().map(|snapshot| self.put(snapshot)).collect();
         // Their names are in their folders only once these are written, too.
-        let days: BTreeSet<&Path> = snapshots.iter().filter_map(|snapshot| Path::new(&snapshot.name).parent()).collect();
+        let days: BTreeSet<&Path> =
+            snapshots.iter().filter_map(|snapshot| Path::new(&snapshot.name).parent()).collect();
         let kept = days.into_iter().try_for_each(|day| File::open(self.path.join(day))?.sync_all());
         let kept = kept.map_err(|error| self.failed("", &error));
         written.into_iter().map(|one| one.and_then(|()| kept.clone())).collect()

@@ -107,11 +107,7 @@ impl Postgres {
 
     /// Does something on the connection. Where `may_repeat`, and no transaction is open, a connection that turns out to
     /// have broken meanwhile is made again.
-    fn with<T>(
-        &mut self,
-        may_repeat: bool,
-        work: impl Fn(&mut Client) -> Result<T, Error>,
-    ) -> Result<T, StoreError> {
+    fn with<T>(&mut self, may_repeat: bool, work: impl Fn(&mut Client) -> Result<T, Error>) -> Result<T, StoreError> {
         let mut is_old = true;
         loop {
             let client = match &mut self.client {
@@ -126,7 +122,7 @@ impl Postgres {
                 Ok(done) => return Ok(done),
                 Err(error) => error,
             };
-            if error.as_db_error().is_none() {
+            if is_lost(&error) {
                 self.client = None;
                 if may_repeat && is_old && !self.is_within {
                     continue;
@@ -190,6 +186,11 @@ fn typed(cell: &Cell) -> (&(dyn ToSql + Sync), Type) {
         Cell::Int(number) => (number, Type::INT8),
         Cell::Text(text) => (text, Type::TEXT),
     }
+}
+
+/// Whether the connection is gone: nothing was answered, or that the other side ends (class 57P), or that it is (08).
+fn is_lost(error: &Error) -> bool {
+    error.code().is_none_or(|code| ["57P", "08"].iter().any(|class| code.code().starts_with(class)))
 }
 
 fn lost() -> StoreError {

@@ -39,7 +39,9 @@ fn file(path: &Path) -> Store {
 
 fn ids(store: &mut Store) -> Vec<String> {
     let found = store.list(&Query { limit: 500, ..Query::default() }).expect("listed");
-    let id = |json: &String| serde_json::from_str::<serde_json::Value>(json).expect("JSON")["id"].as_str().map(str::to_owned);
+    let id = |json: &String| {
+        serde_json::from_str::<serde_json::Value>(json).expect("JSON")["id"].as_str().map(str::to_owned)
+    };
     found.events.iter().filter_map(id).collect()
 }
 
@@ -47,7 +49,8 @@ fn ids(store: &mut Store) -> Vec<String> {
 fn an_id_that_is_taken_loses_neither() {
     let mut store = memory();
     store.insert(&mut [record("door", 1, 7, 1000, "a-1")]).expect("written");
-    let mut again = [record("door", 1, 7, 2000, "b-1"), record("door", 1, 8, 1500, "b-2"), record("door", 1, 7, 1700, "b-3")];
+    let mut again =
+        [record("door", 1, 7, 2000, "b-1"), record("door", 1, 8, 1500, "b-2"), record("door", 1, 7, 1700, "b-3")];
     store.insert(&mut again).expect("written");
     assert_eq!(again[0].event.id, "door-1-7-xb-1", "whoever tells of it tells its new id");
     assert_eq!(ids(&mut store), ["door-1-7-xb-1", "door-1-7-xb-3", "door-1-8", "door-1-7"]);
@@ -147,7 +150,9 @@ fn a_page_goes_on_where_the_last_one_ended() {
                 None => break,
             }
         }
-        let id = |json: &String| serde_json::from_str::<serde_json::Value>(json).expect("JSON")["id"].as_str().map(str::to_owned);
+        let id = |json: &String| {
+            serde_json::from_str::<serde_json::Value>(json).expect("JSON")["id"].as_str().map(str::to_owned)
+        };
         assert_eq!(seen.iter().filter_map(id).collect::<Vec<_>>(), all, "pages of {limit}");
     }
     let beyond = Cursor { ended_at: 0, id: "a".to_owned() };
