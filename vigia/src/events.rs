@@ -32,7 +32,7 @@ use self::record::Pending;
 use self::snapshots::Snapshots;
 use self::store::postgres::{Postgres, Target};
 use self::store::sqlite::Sqlite;
-use self::store::{Store, StoreError};
+use self::store::{Picture, Store, StoreError};
 use self::writer::{Shared, Writer};
 use crate::config::EventsConfig;
 use crate::error::{ApiError, Code, said};
@@ -235,10 +235,15 @@ impl Events {
     /// When there is no event of this id, or no picture of it, or these cannot be read.
     pub async fn picture(&self, id: &str) -> Result<Bytes, ApiError> {
         let wanted = id.to_owned();
-        let found = self.read(move |store| store.snapshot(&wanted)).await?;
-        let none =
-            |why: &str| ApiError::new(Code::NoSnapshot, format!("of event \"{}\" there is no picture{why}", said(id)));
-        let name = found.ok_or_else(|| unknown(id))?.ok_or_else(|| none(": none could be cut out or kept"))?;
+        let none = |why: &str| {
+            let detail = format!("of event \"{}\" there is no picture{why}", said(id));
+            ApiError::new(Code::NoSnapshot, detail)
+        };
+        let name = match self.read(move |store| store.snapshot(&wanted)).await? {
+            Picture::NoEvent => return Err(unknown(id)),
+            Picture::None => return Err(none(": none could be cut out, or kept")),
+            Picture::Named(name) => name,
+        };
         let picture = self.0.shared.snapshots.read(&name).await.map_err(|error| {
             tracing::error!(event = id, error, "the picture of an event cannot be read");
             ApiError::new(Code::StoreUnavailable, "the picture cannot be read now; try again later")

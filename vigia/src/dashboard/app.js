@@ -1,14 +1,15 @@
-// The live page of vigia: streams with their pictures and figures, the latest result, and a picture to try.
+// The live page of vigia: streams with their pictures and figures, best shots, the latest result, and a picture to try.
 //
 // What the server says (ids, labels, errors) is never read as HTML: it goes through textContent and nothing else.
-// A browser opens six HTTP/1.1 connections to a host. Live pictures and results keep theirs open for ever, so at most
-// `liveMax` pictures run at a time and the other cards show a snapshot a second; the rest stays free for calls.
+// A browser opens six HTTP/1.1 connections to a host. Live pictures, results and events keep theirs open for ever, so at
+// most `liveMax` pictures run at a time and the other cards show a snapshot a second; the rest stays free for calls.
 // Motion JPEG is read here and not by an <img>, which says neither that a picture came nor that the stream broke off.
 
 const POLL_MS = 1000;
 const RESULT_MS = 200;
 const STUCK_MS = 4000;
 const RETRY_MS = 2000;
+const SHOTS = 24;
 
 const $ = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -46,17 +47,21 @@ function fillTable(table, detections) {
   if (!table.tHead) table.append($('table').content.cloneNode(true));
   const [body] = table.tBodies;
   const shown = detections.slice(0, 100);
+  // A picture that was posted has no tracks and no events.
+  if (shown.length) table.classList.toggle('plain', shown.every((d) => d.event_id == null));
   while (body.rows.length > shown.length) body.deleteRow(-1);
   while (body.rows.length < shown.length) body.append($('row').content.cloneNode(true));
   shown.forEach((d, i) => {
-    const [kind, confidence, x1, y1, x2, y2, points] = body.rows[i].cells;
+    const [kind, event, confidence, x1, y1, x2, y2, points] = body.rows[i].cells;
     kind.firstChild.style.backgroundColor = colour(d.class_id);
     kind.title = d.track_id == null ? d.class : `${d.class} #${d.track_id}`;
     put(kind.lastChild, kind.title);
+    put(event, d.event_id);
     put(confidence, digits(d.confidence, 2));
     [[x1, d.box.x1], [y1, d.box.y1], [x2, d.box.x2], [y2, d.box.y2]].forEach(([cell, v]) => put(cell, digits(v, 0)));
     const some = d.landmarks?.length || d.keypoints?.length;
-    put(points, some ? `${some} ${d.landmarks?.length ? (d.landmarks_source ?? '') : 'detector'}` : '–');
+    put(points, some ? `${some} ${d.landmarks?.length ? (d.landmarks_source ?? '') : 'detector'}` : (d.landmarks_source ?? '–'));
+    points.title = d.landmarks_event_id == null ? '' : `of event ${d.landmarks_event_id}`;
   });
 }
 
@@ -86,7 +91,7 @@ const cards = new Map();
 let selected = null;
 let paused = false;
 let reachable = true;
-let liveMax = 3;
+let liveMax = 2;
 let faces = 0;
 
 /** Whether pictures and results may run at all. */
@@ -238,6 +243,7 @@ function select(id) {
   for (const { id: other, parts } of cards.values()) parts.choose.ariaPressed = String(other === id);
   $('selected').value = id;
   results.follow(id);
+  if (shots.only) shots.fill();
   schedule();
 }
 
@@ -257,6 +263,7 @@ function showStreams(streams, now) {
   list.dataset.count = ids.length;
   $('main').dataset.streams = ids.length ? 'some' : 'none';
   $('streams').hidden = $('result').hidden = !ids.length;
+  $('shots').hidden = !ids.length && !shots.items.size;
   $('hint').hidden = ids.length > 0;
   if (!cards.has(selected)) select(ids[0] ?? null);
   schedule();
@@ -312,6 +319,95 @@ const results = {
   },
 };
 
+// ---- Best shots of tracks that ended, the newest first
+
+const shots = {
+  items: new Map(), only: false, source: null, retry: 0, turn: 0,
+  follow() {
+    this.source?.close();
+    clearTimeout(this.retry);
+    if (!running()) return;
+    const source = (this.source = new EventSource('/v1/events/stream'));
+    // What came before, and while the connection was broken, the list has.
+    for (const kind of ['open', 'missed']) source.addEventListener(kind, () => this.fill());
+    source.addEventListener('track_ended', ({ data }) => this.add([JSON.parse(data)]));
+    source.addEventListener('error', () => {
+      if (source.readyState === EventSource.CLOSED) this.retry = setTimeout(() => this.follow(), RETRY_MS);
+    });
+  },
+
+  /** Shows what the list has; what the stream told meanwhile stays. */
+  async fill() {
+    const turn = (this.turn += 1);
+    const old = [...this.items.keys()];
+    const which = this.only ? `&stream=${encodeURIComponent(selected)}` : '';
+    const { body } = await get(`/v1/events?limit=${SHOTS}${which}`).catch(() => ({}));
+    if (turn !== this.turn) return;
+    if (body?.events) {
+      const kept = new Set(body.events.map(this.key));
+      for (const key of old) if (!kept.has(key)) this.drop(key);
+      this.add(body.events);
+    }
+    const none = `No track ${this.only ? `of ${selected} ` : ''}has ended yet: what leaves the picture appears here.`;
+    put($('shots-line'), body?.events ? none : line('The events cannot be read', body?.detail));
+    if (body?.events) return;
+    clearTimeout(this.retry);
+    this.retry = setTimeout(() => this.follow(), RETRY_MS);
+  },
+
+  /** Of an event; ids alone begin anew with every run of `vigia demo`. */
+  key: ({ id, ended_at: ended }) => `${ended} ${id}`,
+
+  add(events) {
+    const list = $('shot-list');
+    for (const event of events) {
+      const key = this.key(event);
+      if (this.items.has(key) || (this.only && event.stream !== selected)) continue;
+      const item = shotItem(event);
+      item.dataset.key = key;
+      const older = [...list.children].find((other) => other.dataset.key < key);
+      // Who has scrolled on keeps looking at the same shots.
+      const { scrollLeft, scrollWidth } = list;
+      list.insertBefore(item, older ?? null);
+      if (older && scrollLeft > 0) list.scrollLeft = scrollLeft + list.scrollWidth - scrollWidth;
+      this.items.set(key, item);
+      if (list.children.length > SHOTS) this.drop(list.lastElementChild.dataset.key);
+    }
+  },
+
+  drop(key) {
+    this.items.get(key).remove();
+    this.items.delete(key);
+  },
+};
+
+/** One ended track as an item of the list. */
+function shotItem({ id, stream, track_id: track, class: kind, started_at: from, ended_at: to, detections, best, snapshot }) {
+  const item = $('shot').content.cloneNode(true).firstElementChild;
+  const parts = {};
+  for (const part of item.querySelectorAll('[data-part]')) parts[part.dataset.part] = part;
+  const { link, picture, none, ended } = parts;
+  const at = new Date(to);
+  put(parts.what, `${kind} #${track}`);
+  put(parts.stream, stream);
+  put(ended, at.toLocaleTimeString());
+  ended.dateTime = to;
+  item.title = `${id}, ended ${at.toLocaleString()}`;
+  put(parts.there, age((at - Date.parse(from)) / 1000));
+  put(parts.seen, `${count(detections)}×`);
+  put(parts.quality, digits(best?.quality, 2));
+  if (!snapshot) return item;
+  picture.addEventListener('load', () => {
+    document.documentElement.dataset.shots = Number(document.documentElement.dataset.shots ?? 0) + 1;
+  });
+  picture.addEventListener('error', () => { [picture.hidden, none.hidden] = [true, false]; });
+  [picture.hidden, none.hidden] = [false, true];
+  picture.alt = `Best shot of ${kind} #${track} of ${stream}`;
+  // The browser keeps a picture by its address, also for the next run of a demo, whose ids are the same.
+  link.href = picture.src = `${snapshot}?ended=${encodeURIComponent(to)}`;
+  return item;
+}
+
 // ---- The server
 
 async function get(path) {
@@ -358,6 +454,7 @@ function reach(now) {
 function resume() {
   schedule();
   results.follow(selected);
+  shots.follow();
 }
 
 // ---- Try a picture
@@ -482,6 +579,11 @@ $('pause').addEventListener('click', () => {
   $('pause').ariaPressed = String(paused);
   resume();
 });
+$('only').addEventListener('click', () => {
+  shots.only = !shots.only;
+  $('only').ariaPressed = String(shots.only);
+  shots.fill();
+});
 document.addEventListener('visibilitychange', resume);
 $('file').addEventListener('change', () => take($('file')));
 for (const field of ['model', 'conf']) $(field).addEventListener('change', changed);
@@ -497,4 +599,5 @@ new ResizeObserver(paint).observe($('answer'));
 put($('add'), $('add').textContent.replace('http://127.0.0.1:8080', location.origin));
 changed();
 askModels();
+shots.follow();
 poll(0);

@@ -57,21 +57,19 @@ impl Record {
     }
 
     /// Adds the picture of the best detection, where there is one; `today` is the day as `2026-11-21`.
-    pub(super) fn with_picture(
-        mut self,
+    pub(super) fn add_picture(
+        &mut self,
         ended: &EndedTrack,
         easel: &mut Easel,
         today: &str,
-    ) -> Result<Self, (Self, PictureError)> {
-        let Some(best) = &ended.best else { return Ok(self) };
+    ) -> Result<(), PictureError> {
+        let Some(best) = &ended.best else { return Ok(()) };
         to_rgb(&best.picture, &mut easel.canvas);
-        if let Err(error) = encode_jpeg_into(&easel.canvas, QUALITY, &mut easel.jpeg) {
-            return Err((self, error));
-        }
+        encode_jpeg_into(&easel.canvas, QUALITY, &mut easel.jpeg)?;
         let name = format!("{today}/{}.{}.jpg", self.event.id, self.key);
         self.snapshot = Some(Snapshot { name, jpeg: Bytes::copy_from_slice(&easel.jpeg) });
         self.point_to_picture();
-        Ok(self)
+        Ok(())
     }
 
     /// Another event has its id: it goes by one that nobody else can have.

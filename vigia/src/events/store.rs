@@ -79,6 +79,17 @@ pub(super) struct Old {
     pub(super) snapshot: Option<String>,
 }
 
+/// An event's picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Picture {
+    /// There is no such event.
+    NoEvent,
+    /// It has none.
+    None,
+    /// By its name.
+    Named(String),
+}
+
 /// A page of events, as JSON each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
@@ -115,7 +126,9 @@ impl Store {
             let mut wanted: Vec<usize> = (0..records.len()).collect();
             store.put(records, &mut wanted)?;
             // An id that no other event can have.
-            wanted.iter().for_each(|&at| records[at].rename());
+            for &at in &wanted {
+                records[at].rename();
+            }
             store.put(records, &mut wanted)?;
             if !wanted.is_empty() {
                 return Err(StoreError::Refused("its id is taken, and the one that is only its own, too".to_owned()));
@@ -213,7 +226,7 @@ impl Store {
         let (more, mut found, mut last) = (rows.len() > *limit, Found::default(), None);
         for row in rows.into_iter().take(*limit) {
             let mut row = row.into_iter();
-            last = Some(Cursor { ended_at: int(row.next())?, id: text(row.next())? });
+            last = Some(Cursor { ended_at: int(row.next().as_ref())?, id: text(row.next())? });
             found.events.push(text(row.next())?);
         }
         found.next = last.filter(|_| more);
@@ -226,10 +239,11 @@ impl Store {
         rows.into_iter().next().map(|row| text(row.into_iter().next())).transpose()
     }
 
-    /// Where an event's picture is; `None` outside where there is no such event.
-    pub(super) fn snapshot(&mut self, id: &str) -> Result<Option<Option<String>>, StoreError> {
+    /// Where an event's picture is.
+    pub(super) fn snapshot(&mut self, id: &str) -> Result<Picture, StoreError> {
         let rows = self.database.query("SELECT snapshot FROM vigia_events WHERE id = $1", &[Cell::text(id)])?;
-        rows.into_iter().next().map(|row| optional(row.into_iter().next())).transpose()
+        let Some(row) = rows.into_iter().next() else { return Ok(Picture::NoEvent) };
+        Ok(optional(row.into_iter().next())?.map_or(Picture::None, Picture::Named))
     }
 
     /// The highest generation of a stream that an event was ever kept of; 0 before the first.
@@ -242,7 +256,7 @@ impl Store {
         let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM vigia_events";
         let row = self.database.query(sql, &[])?.into_iter().next().unwrap_or_default();
         let mut row = row.into_iter();
-        let mut next = || Ok(u64::try_from(int(row.next())?).unwrap_or_default());
+        let mut next = || Ok(u64::try_from(int(row.next().as_ref())?).unwrap_or_default());
         Ok(Totals { events: next()?, bytes: next()? })
     }
 
@@ -253,8 +267,8 @@ impl Store {
             let mut row = row.into_iter();
             Ok(Old {
                 id: text(row.next())?,
-                ended_at: int(row.next())?,
-                size: u64::try_from(int(row.next())?).unwrap_or_default(),
+                ended_at: int(row.next().as_ref())?,
+                size: u64::try_from(int(row.next().as_ref())?).unwrap_or_default(),
                 snapshot: optional(row.next())?,
             })
         };
@@ -295,7 +309,7 @@ impl Store {
 
     fn number(&mut self, name: &str) -> Result<i64, StoreError> {
         let rows = self.database.query("SELECT number FROM vigia_meta WHERE name = $1", &[Cell::text(name)])?;
-        int(rows.into_iter().next().and_then(|row| row.into_iter().next()))
+        int(rows.first().and_then(|row| row.first()))
     }
 
     fn transaction<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -332,9 +346,7 @@ fn optional(cell: Option<Cell>) -> Result<Option<String>, StoreError> {
     }
 }
 
-fn int(cell: Option<Cell>) -> Result<i64, StoreError> {
-    match cell {
-        Some(Cell::Int(number)) => Ok(number),
-        _ => Err(strange()),
-    }
+fn int(cell: Option<&Cell>) -> Result<i64, StoreError> {
+    let Some(&Cell::Int(number)) = cell else { return Err(strange()) };
+    Ok(number)
 }

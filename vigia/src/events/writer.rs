@@ -111,12 +111,12 @@ impl Writer {
 
     fn record(&mut self, pending: &Pending, today: &str) -> Record {
         self.written += 1;
-        let record = Record::new(pending, format!("{}{:x}", self.run, self.written));
-        record.with_picture(&pending.ended, &mut self.easel, today).unwrap_or_else(|(record, error)| {
+        let mut record = Record::new(pending, format!("{}{:x}", self.run, self.written));
+        if let Err(error) = record.add_picture(&pending.ended, &mut self.easel, today) {
             tracing::warn!(event = record.event.id, %error, "the picture of an event cannot be made");
             self.shared.metrics.without_snapshot.inc();
-            record
-        })
+        }
+        record
     }
 
     /// Writes the pictures; an event whose picture cannot be written goes on without.
@@ -156,7 +156,9 @@ impl Writer {
             }
         }
         self.shared.metrics.without_snapshot.inc_by(left.len() as u64);
-        left.into_iter().for_each(|at| records[at].lose_picture());
+        for at in left {
+            records[at].lose_picture();
+        }
     }
 
     /// Writes the rows, and tries until that works or the time for it is over; those that are kept.

@@ -20,6 +20,7 @@ mod serve_remembers;
 mod serve_secrets;
 mod serve_soak;
 mod serve_streams;
+mod serve_tracks;
 #[path = "../common/socket.rs"]
 mod socket;
 mod support;

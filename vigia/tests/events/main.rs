@@ -1,5 +1,6 @@
 //! Events: kept, listed, told, bounded; in a file, in PostgreSQL, with pictures in a folder or a bucket. One behaviour per
 //! file. No model, no HTTP.
+#![expect(clippy::print_stderr, reason = "a test says what it skipped")]
 
 mod bounds_hold;
 mod bucket;
@@ -11,3 +12,5 @@ mod postgres;
 mod server;
 mod support;
 mod the_end_waits_for_what_is_there;
+#[path = "../common/tracks.rs"]
+mod tracks;

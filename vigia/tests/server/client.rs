@@ -181,7 +181,8 @@ impl Events {
         Self::open(client, "/v1/events/stream", last)
     }
 
-    fn open(client: &Client, path: &str, last: Option<u64>) -> Self {
+    /// Follows whatever is told there.
+    pub(crate) fn open(client: &Client, path: &str, last: Option<u64>) -> Self {
         let last = last.map(|last| last.to_string());
         let headers: Vec<(&str, &str)> = last.iter().map(|last| ("last-event-id", last.as_str())).collect();
         let response = client.open("GET", path, &headers, &[]);

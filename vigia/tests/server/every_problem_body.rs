@@ -1,23 +1,27 @@
 //! The body of every problem, word for word: `golden/problems.json`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use vigia::config::EventsConfig;
 use vigia::error::Code;
+use vigia::events::Events;
 use vigia_core::backend::InferError;
 use vigia_testkit::damaged::png_bomb;
 use vigia_testkit::{Script, finds, spec};
 
 use crate::client::{Answer, Raw};
 use crate::pictures::{MULTIPART, good, good_jpeg, multipart};
-use crate::support::{Server, Setup, assert_golden, camera, one_box, pushed_body, wait_until, with};
+use crate::support::{GUARD, Server, Setup, assert_golden, camera, one_box, pushed_body, wait_until, with};
+use crate::tracks::bare;
 
 /// Codes that are shown elsewhere, as their details hold numbers of the moment, or that only a mistake of ours brings.
 const NOT_HERE: [Code; 5] = [Code::QueueFull, Code::Overloaded, Code::UrlFailed, Code::InvalidConfig, Code::Internal];
 
-fn server() -> Server {
+fn server(data: &Path) -> Server {
     let panics: Script = Arc::new(|_batch| unreachable!("as the script says"));
     let fails: Script =
         Arc::new(|_batch| Err(InferError::Failed { model: "fails".to_owned(), reason: "as scripted".to_owned() }));
@@ -28,12 +32,14 @@ fn server() -> Server {
     setup.config.limits.body = 100_000;
     setup.config.limits.streams = 3;
     setup.stream("door", camera("door"));
+    setup.events = Some(Events::open(&EventsConfig::default(), data, GUARD).expect("opens"));
     setup.start()
 }
 
 #[test]
 fn are_as_they_were() {
-    let server = server();
+    let data = tempfile::tempdir().expect("a folder");
+    let server = server(data.path());
     let jpeg = good_jpeg();
     let client = server.client();
     let post = |query: &str, kind: &str, body: &[u8]| client.post(&format!("/v1/predict{query}"), kind, body);
@@ -100,7 +106,14 @@ fn are_as_they_were() {
         post("", "image/jpeg", &png_bomb()),
         post("?model=fails", "image/jpeg", &jpeg),
         post("?model=panics", "image/jpeg", &jpeg),
+        client.get("/v1/events/door-1-7"),
     ];
+    server.app.events().record(bare("door", 1, 7, 1), "face".to_owned());
+    wait_until("it is kept", || client.get("/v1/events/door-1-7").status == 200);
+    answers.push(client.get("/v1/events/door-1-7/best.jpg"));
+    let database = rusqlite::Connection::open(data.path().join("events.db")).expect("opens");
+    database.execute_batch("DROP TABLE vigia_events").expect("it is gone");
+    answers.push(client.get("/v1/events"));
     // Something is under way: the server does not end while it is asked.
     let _held = server.app.drain.begin().expect("not ending yet");
     server.app.end();

@@ -7,6 +7,8 @@ mod changes_are_followed;
 mod client;
 mod counters_of_streams_add_up;
 mod credentials_are_nowhere;
+mod events_are_listed;
+mod events_are_told;
 mod every_problem_body;
 mod frames_are_pushed;
 mod frames_over_a_socket;
@@ -40,4 +42,6 @@ mod streams_are_removed;
 mod streams_come_and_go;
 mod streams_survive_a_restart;
 mod support;
+#[path = "../common/tracks.rs"]
+mod tracks;
 mod unread_answers_are_given_up;
