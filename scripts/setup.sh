@@ -3,7 +3,7 @@
 # default models (into .vigia). Does only what is not done yet, so it may be run at any time.
 #
 #   VIGIA_PROFILE=dev       the cargo profile that converts the models (default: release)
-#   VIGIA_SETUP_TESTS=1     also what some tests use: ffmpeg, GStreamer's RTSP server, Python's venv
+#   VIGIA_SETUP_TESTS=1     also what some tests use: ffmpeg, GStreamer's RTSP server, PostgreSQL, Python's venv and moto
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -73,9 +73,11 @@ install_debs() {
     }
 }
 
-# What tests use, where it is not there: scripts/contract.py makes a virtual environment.
+# What tests use, where it is not there: scripts/contract.py makes a virtual environment, as install_moto does. Of
+# PostgreSQL they use the programs, for servers of their own; whatever server the system runs is left alone.
 missing_test_debs() {
     missing_debs "${test_packages[@]}"
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || echo postgresql
     python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
 }
 
@@ -237,6 +239,24 @@ install_models() {
     models_wanted >$models_stamp
 }
 
+# --- moto: speaks as S3 does, for tests -----------------------------------------------------------------------------
+
+moto_pins=scripts/moto/requirements.txt
+moto_stamp=.vigia/moto/requirements.txt
+
+needs_moto() { [ -n "${VIGIA_SETUP_TESTS:-}" ] && ! cmp -s $moto_pins $moto_stamp; }
+
+install_moto() {
+    say "installing moto with pip into .vigia/moto (about 30 MB)"
+    rm -rf .vigia/moto
+    python3 -m venv .vigia/moto ||
+        die "python3 makes no virtual environment: install its module venv (Debian: python3-venv)"
+    .vigia/moto/bin/python -m pip --quiet --disable-pip-version-check --no-input install \
+        --require-hashes --no-deps --only-binary=:all: -r $moto_pins ||
+        die "moto was not installed: pip did not get what $moto_pins pins (its message is above)"
+    cp $moto_pins $moto_stamp
+}
+
 # ---------------------------------------------------------------------------------------------------------------------
 
 mkdir -p .vigia
@@ -249,4 +269,5 @@ if have dpkg-query; then install_packages; else check_system; fi
 check_gstreamer
 if needs_onnxruntime; then install_onnxruntime; fi
 if needs_models; then install_models; fi
+if needs_moto; then install_moto; fi
 if [ -n "$worked" ]; then say "done"; else say "everything is there"; fi

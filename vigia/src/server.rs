@@ -1,7 +1,8 @@
 //! `load`, `run`, `drain`: the order in which a server comes up and goes down.
 //!
-//! Up: the port first (one that is taken is known at once), then the models, then the streams, then HTTP. Down: no new
-//! work, what is under way is answered, then the connections, the streams, the models.
+//! Up: the port first (one that is taken is known at once), then the events, the models, the streams, and HTTP. Down: no
+//! new work, what is under way is answered, then the connections, the streams, the models; last, what the streams still
+//! told is written.
 
 use std::io;
 use std::net::SocketAddr;
@@ -121,7 +122,7 @@ impl Bound {
         });
         // Whatever still runs there is not waited for: everything that counts has its own owner.
         runtime.shutdown_timeout(Duration::from_secs(1));
-        // The last owner of streams and models, whose threads end here.
+        // The last owner of streams and models, whose threads end here; the one that writes events does so last.
         drop(app);
         ended
     }

@@ -34,10 +34,11 @@ function age(s) {
   return `${Math.max(0, Math.floor(s / size))} ${unit}`;
 }
 
-/** A class's colour: the same as in the pictures the server draws (vigia-vision, draw/colour.rs). */
-function colour(classId = 0) {
-  const hue = (0.42 + classId * 0.618033988749895) % 1;
-  return `oklch(${[0.8, 0.72, 0.65][classId % 3]} 0.17 ${(hue * 360).toFixed(1)})`;
+/** A detection's colour, its track's or its class's: as in the pictures the server draws (vigia-vision, draw/colour.rs). */
+function colour({ track_id: track, class_id: kind }) {
+  const number = track ?? kind ?? 0;
+  const hue = (0.42 + number * 0.618033988749895) % 1;
+  return `oklch(${[0.8, 0.72, 0.65][number % 3]} 0.17 ${(hue * 360).toFixed(1)})`;
 }
 
 // ---- Detections, timing, JSON
@@ -53,7 +54,7 @@ function fillTable(table, detections) {
   while (body.rows.length < shown.length) body.append($('row').content.cloneNode(true));
   shown.forEach((d, i) => {
     const [kind, event, confidence, x1, y1, x2, y2, points] = body.rows[i].cells;
-    kind.firstChild.style.backgroundColor = colour(d.class_id);
+    kind.firstChild.style.backgroundColor = colour(d);
     kind.title = d.track_id == null ? d.class : `${d.class} #${d.track_id}`;
     put(kind.lastChild, kind.title);
     put(event, d.event_id);
@@ -382,12 +383,14 @@ const shots = {
 };
 
 /** One ended track as an item of the list. */
-function shotItem({ id, stream, track_id: track, class: kind, started_at: from, ended_at: to, detections, best, snapshot }) {
+function shotItem(event) {
+  const { id, stream, track_id: track, class: kind, started_at: from, ended_at: to, detections, best, snapshot } = event;
   const item = $('shot').content.cloneNode(true).firstElementChild;
   const parts = {};
   for (const part of item.querySelectorAll('[data-part]')) parts[part.dataset.part] = part;
-  const { link, picture, none, ended } = parts;
+  const { link, swatch, picture, none, ended } = parts;
   const at = new Date(to);
+  swatch.style.backgroundColor = colour(event);
   put(parts.what, `${kind} #${track}`);
   put(parts.stream, stream);
   put(ended, at.toLocaleTimeString());
@@ -530,7 +533,7 @@ function paint() {
   pen.textBaseline = 'middle';
   for (const d of [...result.detections].reverse()) {
     const [x, y, right, bottom] = [d.box.x1, d.box.y1, d.box.x2, d.box.y2].map((v) => v * scale);
-    for (const [width, style] of [[4, '#0009'], [2, colour(d.class_id)]]) {
+    for (const [width, style] of [[4, '#0009'], [2, colour(d)]]) {
       pen.lineWidth = width * ratio;
       pen.strokeStyle = style;
       pen.strokeRect(x, y, right - x, bottom - y);
@@ -551,7 +554,7 @@ function paint() {
     const [width, height] = [pen.measureText(label).width + font * 0.8, font * 1.5];
     const left = Math.max(0, Math.min(x - ratio, canvas.width - width));
     const top = Math.min(y < height ? Math.max(0, y) : y - height, canvas.height - height);
-    pen.fillStyle = colour(d.class_id);
+    pen.fillStyle = colour(d);
     pen.fillRect(left, top, width, height);
     pen.fillStyle = '#000';
     pen.fillText(label, left + font * 0.4, top + height / 2);

@@ -46,6 +46,21 @@ fn missing_models() {
 }
 
 #[test]
+fn a_damaged_store_of_events() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("events.db"), "no database".repeat(1000)).expect("written");
+    let run = vigia_with(&["serve", "--listen", "127.0.0.1:0"], |command| {
+        command.env("VIGIA_DATA_DIR", folder.path());
+    });
+    assert_one_line(&run, 1, &["events.db", "not a database", "move it away"]);
+    let run = vigia_with(&["serve", "--listen", "127.0.0.1:0"], |command| {
+        command.env("VIGIA_EVENTS__STORE", "postgres://vigia:hunter2@127.0.0.1:1/vigia");
+    });
+    assert_one_line(&run, 1, &["PostgreSQL at 127.0.0.1", "refused"]);
+    assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
+}
+
+#[test]
 fn a_broken_configuration() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("vigia.yaml");

@@ -160,10 +160,3 @@ pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
 }
-
-/// True where the test cannot run; says why. Where set-up was done, nothing is skipped.
-pub(crate) fn is_skipped(why: &str) -> bool {
-    assert!(std::env::var_os("VIGIA_TESTS_MUST_RUN").is_none(), "{why}");
-    eprintln!("skipped: {why}");
-    true
-}
