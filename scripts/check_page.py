@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Looks at the live page of a running server until it has shown a face.
+"""Looks at the live page of a running server until it has shown a face, and the best shot of one that has gone.
 
   python3 scripts/check_page.py http://127.0.0.1:8080 [--timeout SECONDS]
 
 With headless Chromium, where that is installed: the page itself says how many objects it has shown on a live picture
-(`data-faces`). Else, and from when Chromium fails, over HTTP: the page's files, a live picture and a result with a face
-are there. Exit status 0 once a face was shown, 1 when none was in time.
+(`data-faces`), and how many best shots (`data-shots`). Else, and from when Chromium fails, over HTTP: the page's files, a
+live picture, a result with a face, and an event with a picture are there. Exit status 0 once both were shown, 1 when not
+in time.
 """
 
 import argparse
@@ -114,8 +115,13 @@ class BrowserFailed(Exception):
     pass
 
 
+def seen_in(browser):
+    """The numbers of faces and of best shots that the page has shown so far."""
+    return tuple(int(browser.evaluate(f"document.documentElement.dataset.{name} || 0") or 0) for name in ["faces", "shots"])
+
+
 def seen_over_http(address):
-    """The number of faces in the newest result of a stream that has a live picture."""
+    """The number of faces in the newest result of a stream that has a live picture, and that of best shots."""
     for file in ["", "app.js", "style.css"]:
         get(f"{address}/{file}")
     for stream in json.loads(get(f"{address}/v1/streams"))["streams"]:
@@ -125,8 +131,20 @@ def seen_over_http(address):
         if b"Content-Type: image/jpeg" not in part or b"\xff\xd8\xff" not in part:
             raise SystemExit(f"check: live.mjpeg of {stream['id']} is no picture")
         result = json.loads(get(f"{address}/v1/streams/{stream['id']}/results/latest"))
-        return len(result["detections"])
-    return 0
+        return len(result["detections"]), shots_over_http(address)
+    return 0, 0
+
+
+def shots_over_http(address):
+    """The number of newest events with a picture, whose newest is one."""
+    shots = [event["snapshot"] for event in json.loads(get(f"{address}/v1/events?limit=24"))["events"] if "snapshot" in event]
+    if shots and not get(address + shots[0]).startswith(b"\xff\xd8\xff"):
+        raise SystemExit(f"check: {shots[0]} is no picture")
+    return len(shots)
+
+
+def some(number, name):
+    return f"{number} {name}{'' if number == 1 else 's'}"
 
 
 def main():
@@ -141,35 +159,39 @@ def main():
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     how = f"in {os.path.basename(program)}" if program else "over HTTP (no Chromium is installed)"
     patience = min(args.patience, args.timeout / 3)
-    end, why, browser = time.monotonic() + args.timeout, "no face was shown", None
+    end, why, browser = time.monotonic() + args.timeout, "", None
+    # The most that were seen at a time.
+    faces = shots = 0
     try:
         while time.monotonic() < end:
-            faces = 0
+            now = 0, 0
             if program:
                 try:
                     browser = browser or Browser(program, address, patience)
-                    faces = int(browser.evaluate("document.documentElement.dataset.faces || 0") or 0)
-                    if faces and args.screenshot:
+                    now = seen_in(browser)
+                    if all(now) and args.screenshot:
                         browser.screenshot(args.screenshot)
                 except (BrowserFailed, OSError, ValueError, KeyError) as error:
                     print(f"check: {os.path.basename(program)} failed, looking over HTTP: {error}", file=sys.stderr)
                     if browser:
                         browser.close()
-                    program, browser, faces, how = None, None, 0, "over HTTP (Chromium failed)"
+                    program, browser, faces, shots, how = None, None, 0, 0, "over HTTP (Chromium failed)"
                     continue
             else:
                 try:
-                    faces = seen_over_http(address)
+                    now = seen_over_http(address)
                 except OSError as error:
-                    why = str(error)
-            if faces:
-                print(f"check: the page shows {faces} face{'s' if faces > 1 else ''}, seen {how}")
+                    why = f"; {error}"
+            faces, shots = max(faces, now[0]), max(shots, now[1])
+            if faces and shots:
+                print(f"check: the page shows {some(faces, 'face')} and {some(shots, 'best shot')}, seen {how}")
                 return 0
             time.sleep(0.5)
     finally:
         if browser:
             browser.close()
-    print(f"check: failed after {args.timeout:.0f} s, looked {how}: {why}", file=sys.stderr)
+    seen = f"{some(faces, 'face')} and {some(shots, 'best shot')} were shown"
+    print(f"check: failed after {args.timeout:.0f} s, looked {how}: {seen}{why}", file=sys.stderr)
     return 1
 
 

@@ -2,7 +2,7 @@
 # Shows vigia at work: serves the sample pictures as a moving live stream, with a page to watch it on.
 #
 #   scripts/demo.sh             until Ctrl-C; the page's address is printed
-#   scripts/demo.sh --check     exit status 0 once the page has shown a face, for machines
+#   scripts/demo.sh --check     exit status 0 once the page has shown a face and a best shot
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -51,4 +51,4 @@ status=0
 wait "$server" || status=$?
 server=
 [ "$status" = 0 ] || { echo "demo: failed, the server ended with status $status" >&2; exit 1; }
-echo "demo: the page has shown a face, and the server has ended in order"
+echo "demo: the page has shown a face and a best shot, and the server has ended in order"

@@ -21,7 +21,7 @@ use vigia_engine::stream::Means;
 use vigia_engine::worker::{PoolError, WorkerPool};
 use vigia_vision::picture::{Cover, PictureDecoder};
 
-use crate::config::{Config, Limits, StreamConfig, check_stream_id};
+use crate::config::{Config, Limits, StreamConfig};
 use crate::drain::Drain;
 use crate::error::{ApiError, Code, said, unusable};
 use crate::events::Events;
@@ -259,13 +259,7 @@ impl App {
     /// # Errors
     /// What is wrong, by key.
     pub fn check_stream(&self, id: &str, stream: &StreamConfig) -> Result<(), ApiError> {
-        let invalid = |why| ApiError::new(Code::InvalidStream, why);
-        // A model that was asked for on the command line is a pipeline, too, of which the configuration knows nothing.
-        if self.pipelines.iter().any(|served| served.wire.name == stream.pipeline) {
-            check_stream_id(id).map_err(|why| invalid(format!("id: {why}")))?;
-            return stream.validate().map_err(invalid);
-        }
-        self.config.check_stream(id, stream).map_err(invalid)
+        self.streams.check(&self.config, id, stream)
     }
 
     /// Reads the configuration file again and applies what differs in its streams. Reads files.

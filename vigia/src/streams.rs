@@ -20,7 +20,7 @@ use vigia_engine::pipeline::Pipeline;
 use vigia_engine::registry::{AddError, Registry};
 use vigia_engine::stream::{Feed, Means, StreamOptions};
 
-use crate::config::{Config, StreamConfig, hidden};
+use crate::config::{Config, StreamConfig, check_stream_id, hidden};
 use crate::error::{ApiError, Code, said};
 use crate::events::Events;
 use crate::live::{LiveStream, News, Parts};
@@ -143,11 +143,24 @@ impl Streams {
                 );
                 continue;
             }
-            let checked = config.check_stream(&id, &stream).map_err(|why| ApiError::new(Code::InvalidStream, why));
-            if let Err(error) = checked.and_then(|()| self.launch(&id, &stream, true, Place::Restored)) {
+            if let Err(error) = self.check(config, &id, &stream).and_then(|()| self.launch(&id, &stream, true, Place::Restored)) {
                 tracing::error!(stream = id, %error, "a stream that was added is left out");
             }
         }
+    }
+
+    /// Whether there could be such a stream: its id, its values, its pipeline.
+    ///
+    /// # Errors
+    /// What is wrong, by key.
+    pub fn check(&self, config: &Config, id: &str, stream: &StreamConfig) -> Result<(), ApiError> {
+        // A model that was asked for on the command line is a pipeline, too, of which the configuration knows nothing.
+        let checked = if self.workshop.pipelines.contains_key(&stream.pipeline) {
+            check_stream_id(id).map_err(|why| format!("id: {why}")).and_then(|()| stream.validate())
+        } else {
+            config.check_stream(id, stream)
+        };
+        checked.map_err(|why| ApiError::new(Code::InvalidStream, why))
     }
 
     /// All of them, in the order of their ids.

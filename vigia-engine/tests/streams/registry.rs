@@ -103,6 +103,13 @@ fn a_reservation_that_comes_to_nothing_gives_its_id_back() {
 }
 
 #[test]
+fn generations_go_on_above_those_of_an_earlier_run() {
+    let registry = Registry::<Fake>::after(2, 41).expect("a thread");
+    let generation = |id: &str| registry.reserve(id).map(|reserved| reserved.stream().generation);
+    assert_eq!((generation("a"), generation("b")), (Ok(42), Ok(43)));
+}
+
+#[test]
 fn all_are_listed_in_the_order_of_their_ids() {
     let desk = Desk::new(8);
     for id in ["yard", "door", "attic"] {

@@ -296,6 +296,14 @@ fn no_error_shows_a_password() {
         "models: {a: {path: a, batch: 'rtsp://user:hunter2hunter2hunter2hunter2hunter2@camera'}}",
         "fetch: {allow: ['http://user:hunter2@camera']}",
         "server: {listen: 'http://user:hunter2@camera'}",
+        "events: {store: 'postgres://user:hunter2@db/vigia', kep: 1d}",
+        "events: {store: 'postgres://user:hunter2@db:x/vigia'}",
+        "events: {store: 'postgres://db/vigia?password=hunter2', kep: 1d}",
+        "events: {store: 'user:hunter2@db/vigia', kep: 1d}",
+        "events: {store: ['postgres://user:hunter2@db/vigia']}",
+        "events: {stor: 'postgres://user:hunter2@db/vigia'}",
+        "events:\n  snapshots: s3://key:hunter2@bucket\n",
+        "events:\n  snapshots: key:hunter2@bucket\n  kep: 1d\n",
         "rtsp://user:hunter2@camera",
     ];
     for text in cases {
@@ -305,6 +313,8 @@ fn no_error_shows_a_password() {
     }
     let config = Config::parse("streams: {door: {source: rtsp://user:hunter2@camera}}").expect("valid");
     assert!(!format!("{config:?}").contains("hunter2"));
+    let config = Config::parse("events: {store: 'postgres://user:hunter2@db/vigia?password=hunter2'}").expect("valid");
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
 }
 
 #[test]

@@ -189,6 +189,18 @@ fn no_message_shows_a_source() {
         assert!(!error.contains("hunter2") && error.contains("VIGIA_STREAMS__DOOR_1__SOURCE"), "{value}: {error}");
     }
     // An address elsewhere keeps its password, too.
+    for (name, value) in [
+        ("VIGIA_EVENTS__STORE", "hunter2"),
+        ("VIGIA_EVENTS__STORE", "postgres://u:hunter2@db:x/vigia"),
+        ("VIGIA_EVENTS__STORE", "['postgres://u:hunter2@db/vigia']"),
+        ("VIGIA_EVENTS__STOR", "postgres://u:hunter2@db/vigia"),
+        ("VIGIA_EVENT__STORE", "postgres://u:hunter2@db/vigia"),
+        ("VIGIA_EVENTS__SNAPSHOTS", "s3://key:hunter2@bucket"),
+        ("VIGIA_EVENTS__SNAPSHOTS", "hunter2://bucket"),
+    ] {
+        let error = with(FILE, &[(name, value)]).expect_err(value);
+        assert!(!error.contains("hunter2") && error.contains(name), "{name}={value}: {error}");
+    }
     let error = with(FILE, &[("VIGIA_FETCH__ALLOW", "http://u:hunter2@host")]).expect_err("no list");
     assert!(!error.contains("hunter2"), "{error}");
     let error = with(FILE, &[("VIGIA_FETCH__ALLOW", "[\"http://u:hunter2@host\"]")]).expect_err("no host");

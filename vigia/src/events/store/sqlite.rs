@@ -14,7 +14,7 @@ use rusqlite::{Connection, Error, ErrorCode};
 use super::{Cell, Database, Rows, StoreError};
 
 /// How long another process may write before ours is told that it cannot.
-const BUSY: Duration = Duration::from_secs(5);
+const BUSY: Duration = Duration::from_secs(2);
 
 /// A file of events, or a place in memory.
 pub(in super::super) struct Sqlite {
