@@ -122,7 +122,7 @@ def seen_in(browser):
 
 def seen_over_http(address):
     """The number of faces in the newest result of a stream that has a live picture, and that of best shots."""
-    for file in ["", "app.js", "style.css"]:
+    for file in ["", "app.js", "common.js", "shots.js", "style.css"]:
         get(f"{address}/{file}")
     for stream in json.loads(get(f"{address}/v1/streams"))["streams"]:
         if stream["state"] != "online":

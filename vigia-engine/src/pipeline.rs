@@ -173,7 +173,7 @@ impl Pipeline {
 impl std::fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let stages: Vec<_> = self.stages.iter().map(|s| &s.batcher).collect();
-        f.debug_struct("Pipeline").field("detector", &self.detector).field("stages", &stages).finish()
+        f.debug_struct("Pipeline").field("detector", &self.detector).field("stages", &stages).finish_non_exhaustive()
     }
 }
 
@@ -197,12 +197,12 @@ struct Assembly {
 
 fn detected(model: ModelId, stages: &Arc<[Stage]>, completed: Completed, offered: Instant, deliver: Deliver) {
     let Completed { answer, queued, batch, frame } = completed;
-    let outcome = answer.output.and_then(|output| match output {
-        Output::Detections(detections) => Ok(detections),
-        _ => {
-            let reason = "it is a second stage, for crops: it belongs into a pipeline's stages".to_owned();
-            Err(InferError::Failed { model: model.to_string(), reason })
+    let outcome = answer.output.and_then(|output| {
+        if let Output::Detections(detections) = output {
+            return Ok(detections);
         }
+        let reason = "it is a second stage, for crops: it belongs into a pipeline's stages".to_owned();
+        Err(InferError::Failed { model: model.to_string(), reason })
     });
     let lost = || InferError::Failed { model: model.to_string(), reason: "the picture was lost".to_owned() };
     let (detections, frame) = match outcome.and_then(|detections| Ok((detections, frame.ok_or_else(lost)?))) {

@@ -143,7 +143,9 @@ impl Streams {
                 );
                 continue;
             }
-            if let Err(error) = self.check(config, &id, &stream).and_then(|()| self.launch(&id, &stream, true, Place::Restored)) {
+            if let Err(error) =
+                self.check(config, &id, &stream).and_then(|()| self.launch(&id, &stream, true, Place::Restored))
+            {
                 tracing::error!(stream = id, %error, "a stream that was added is left out");
             }
         }

@@ -5,41 +5,15 @@
 // most `liveMax` pictures run at a time and the other cards show a snapshot a second; the rest stays free for calls.
 // Motion JPEG is read here and not by an <img>, which says neither that a picture came nor that the stream broke off.
 
+import { $, RETRY_MS, age, colour, count, digits, found, get, line, millis, put, things } from './common.js';
+import { shots } from './shots.js';
+
 const POLL_MS = 1000;
 const RESULT_MS = 200;
 const STUCK_MS = 4000;
-const RETRY_MS = 2000;
-const SHOTS = 24;
 
-const $ = (id) => document.getElementById(id);
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const streamUrl = (id, rest) => `/v1/streams/${encodeURIComponent(id)}/${rest}`;
-
-/** Sets a text, and touches the page only where it differs. */
-function put(element, text) {
-  const value = String(text ?? '');
-  if (element.textContent !== value) element.textContent = value;
-}
-
-const count = (n) => Math.round(n ?? 0).toLocaleString('en');
-const digits = (n, places) => (Number.isFinite(n) ? n.toFixed(places) : '–');
-const millis = (n) => digits(n, n < 100 ? 1 : 0);
-const things = (n, name) => `${count(n)} ${name}${n === 1 ? '' : 's'}`;
-const found = (detections) => things(detections.length, detections.every((d) => d.class === 'face') ? 'face' : 'object');
-const line = (...parts) => parts.filter(Boolean).join(' · ');
-
-/** Seconds as people say them, in about four letters. */
-function age(s) {
-  const [size, unit] = s < 60 ? [1, 's'] : s < 3600 ? [60, 'min'] : s < 172800 ? [3600, 'h'] : [86400, 'd'];
-  return `${Math.max(0, Math.floor(s / size))} ${unit}`;
-}
-
-/** A detection's colour, its track's or its class's: as in the pictures the server draws (vigia-vision, draw/colour.rs). */
-function colour({ track_id: track, class_id: kind }) {
-  const number = track ?? kind ?? 0;
-  const hue = (0.42 + number * 0.618033988749895) % 1;
-  return `oklch(${[0.8, 0.72, 0.65][number % 3]} 0.17 ${(hue * 360).toFixed(1)})`;
-}
 
 // ---- Detections, timing, JSON
 
@@ -244,8 +218,13 @@ function select(id) {
   for (const { id: other, parts } of cards.values()) parts.choose.ariaPressed = String(other === id);
   $('selected').value = id;
   results.follow(id);
-  if (shots.only) shots.fill();
+  narrow();
   schedule();
+}
+
+/** Shows the best shots of all streams, or of the selected one. */
+function narrow() {
+  shots.of($('only').ariaPressed === 'true' ? selected : null);
 }
 
 function showStreams(streams, now) {
@@ -320,103 +299,7 @@ const results = {
   },
 };
 
-// ---- Best shots of tracks that ended, the newest first
-
-const shots = {
-  items: new Map(), only: false, source: null, retry: 0, turn: 0,
-  follow() {
-    this.source?.close();
-    clearTimeout(this.retry);
-    if (!running()) return;
-    const source = (this.source = new EventSource('/v1/events/stream'));
-    // What came before, and while the connection was broken, the list has.
-    for (const kind of ['open', 'missed']) source.addEventListener(kind, () => this.fill());
-    source.addEventListener('track_ended', ({ data }) => this.add([JSON.parse(data)]));
-    source.addEventListener('error', () => {
-      if (source.readyState === EventSource.CLOSED) this.retry = setTimeout(() => this.follow(), RETRY_MS);
-    });
-  },
-
-  /** Shows what the list has; what the stream told meanwhile stays. */
-  async fill() {
-    const turn = (this.turn += 1);
-    const old = [...this.items.keys()];
-    const which = this.only ? `&stream=${encodeURIComponent(selected)}` : '';
-    const { body } = await get(`/v1/events?limit=${SHOTS}${which}`).catch(() => ({}));
-    if (turn !== this.turn) return;
-    if (body?.events) {
-      const kept = new Set(body.events.map(this.key));
-      for (const key of old) if (!kept.has(key)) this.drop(key);
-      this.add(body.events);
-    }
-    const none = `No track ${this.only ? `of ${selected} ` : ''}has ended yet: what leaves the picture appears here.`;
-    put($('shots-line'), body?.events ? none : line('The events cannot be read', body?.detail));
-    if (body?.events) return;
-    clearTimeout(this.retry);
-    this.retry = setTimeout(() => this.follow(), RETRY_MS);
-  },
-
-  /** Of an event; ids alone begin anew with every run of `vigia demo`. */
-  key: ({ id, ended_at: ended }) => `${ended} ${id}`,
-
-  add(events) {
-    const list = $('shot-list');
-    for (const event of events) {
-      const key = this.key(event);
-      if (this.items.has(key) || (this.only && event.stream !== selected)) continue;
-      const item = shotItem(event);
-      item.dataset.key = key;
-      const older = [...list.children].find((other) => other.dataset.key < key);
-      // Who has scrolled on keeps looking at the same shots.
-      const { scrollLeft, scrollWidth } = list;
-      list.insertBefore(item, older ?? null);
-      if (older && scrollLeft > 0) list.scrollLeft = scrollLeft + list.scrollWidth - scrollWidth;
-      this.items.set(key, item);
-      if (list.children.length > SHOTS) this.drop(list.lastElementChild.dataset.key);
-    }
-  },
-
-  drop(key) {
-    this.items.get(key).remove();
-    this.items.delete(key);
-  },
-};
-
-/** One ended track as an item of the list. */
-function shotItem(event) {
-  const { id, stream, track_id: track, class: kind, started_at: from, ended_at: to, detections, best, snapshot } = event;
-  const item = $('shot').content.cloneNode(true).firstElementChild;
-  const parts = {};
-  for (const part of item.querySelectorAll('[data-part]')) parts[part.dataset.part] = part;
-  const { link, swatch, picture, none, ended } = parts;
-  const at = new Date(to);
-  swatch.style.backgroundColor = colour(event);
-  put(parts.what, `${kind} #${track}`);
-  put(parts.stream, stream);
-  put(ended, at.toLocaleTimeString());
-  ended.dateTime = to;
-  item.title = `${id}, ended ${at.toLocaleString()}`;
-  put(parts.there, age((at - Date.parse(from)) / 1000));
-  put(parts.seen, `${count(detections)}×`);
-  put(parts.quality, digits(best?.quality, 2));
-  if (!snapshot) return item;
-  picture.addEventListener('load', () => {
-    document.documentElement.dataset.shots = Number(document.documentElement.dataset.shots ?? 0) + 1;
-  });
-  picture.addEventListener('error', () => { [picture.hidden, none.hidden] = [true, false]; });
-  [picture.hidden, none.hidden] = [false, true];
-  picture.alt = `Best shot of ${kind} #${track} of ${stream}`;
-  // The browser keeps a picture by its address, also for the next run of a demo, whose ids are the same.
-  link.href = picture.src = `${snapshot}?ended=${encodeURIComponent(to)}`;
-  return item;
-}
-
 // ---- The server
-
-async function get(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(5000), cache: 'no-store' });
-  return { response, body: await response.json().catch(() => null) };
-}
 
 async function poll(turn) {
   if (!document.hidden || !turn) await ask(turn % 5 === 0 || $('server').dataset.state !== 'online');
@@ -457,7 +340,7 @@ function reach(now) {
 function resume() {
   schedule();
   results.follow(selected);
-  shots.follow();
+  shots.follow(running());
 }
 
 // ---- Try a picture
@@ -583,9 +466,8 @@ $('pause').addEventListener('click', () => {
   resume();
 });
 $('only').addEventListener('click', () => {
-  shots.only = !shots.only;
-  $('only').ariaPressed = String(shots.only);
-  shots.fill();
+  $('only').ariaPressed = String($('only').ariaPressed !== 'true');
+  narrow();
 });
 document.addEventListener('visibilitychange', resume);
 $('file').addEventListener('change', () => take($('file')));
@@ -602,5 +484,5 @@ new ResizeObserver(paint).observe($('answer'));
 put($('add'), $('add').textContent.replace('http://127.0.0.1:8080', location.origin));
 changed();
 askModels();
-shots.follow();
+shots.follow(running());
 poll(0);

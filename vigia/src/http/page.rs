@@ -1,4 +1,4 @@
-//! The live page: three files that are part of the program.
+//! The live page: files that are part of the program.
 
 use axum::Router;
 use axum::http::header;
@@ -10,10 +10,14 @@ use super::Shared;
 /// Nothing from elsewhere, nothing inline.
 const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; frame-ancestors 'self'";
 
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/", get(async || file("text/html; charset=utf-8", include_str!("../dashboard/index.html"))))
-        .route("/app.js", get(async || file("text/javascript; charset=utf-8", include_str!("../dashboard/app.js"))))
+        .route("/app.js", get(async || file(SCRIPT, include_str!("../dashboard/app.js"))))
+        .route("/common.js", get(async || file(SCRIPT, include_str!("../dashboard/common.js"))))
+        .route("/shots.js", get(async || file(SCRIPT, include_str!("../dashboard/shots.js"))))
         .route("/style.css", get(async || file("text/css; charset=utf-8", include_str!("../dashboard/style.css"))))
 }
 

@@ -19,7 +19,11 @@ fn the_page_shows_a_face_and_its_best_shot() {
     let stream = server.get("/v1/streams/demo");
     assert!(stream["frames"]["inferred"].as_u64().is_some_and(|frames| frames > 0), "{stream}");
     let events = &server.get("/v1/events?stream=demo")["events"];
-    let best = events.as_array().expect("a list").iter().find(|event| event["snapshot"].is_string()).expect("a picture");
-    assert!(best["detections"].as_u64().is_some_and(|times| times >= 2) && best["best"]["quality"].is_number(), "{best}");
+    let best =
+        events.as_array().expect("a list").iter().find(|event| event["snapshot"].is_string()).expect("a picture");
+    assert!(
+        best["detections"].as_u64().is_some_and(|times| times >= 2) && best["best"]["quality"].is_number(),
+        "{best}"
+    );
     server.assert_ends_in_order();
 }

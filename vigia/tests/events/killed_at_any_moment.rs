@@ -13,7 +13,7 @@ const FOLDER: &str = "VIGIA_TEST_KILLED";
 /// What it records.
 const EVENTS: u64 = 1000;
 /// How often it is killed.
-const ROUNDS: u64 = 12;
+const ROUNDS: u64 = 8;
 
 /// Not a test but what is killed: this program again, which does nothing unless it is asked to.
 #[test]

@@ -87,17 +87,18 @@ impl Postgres {
                 command.args(["-c", "ssl=on", "-c", &format!("{setting}={}", self.path(file).display())]);
             }
         }
-        self.running = Some(Running::start(&mut command));
-        wait_until("PostgreSQL answers", || self.client().is_ok());
+        wait_until("PostgreSQL answers", || {
+            // It gives up while a process of the one before is still there.
+            if self.running.as_mut().is_none_or(Running::has_ended) {
+                self.running = Some(Running::start(&mut command));
+            }
+            self.client().is_ok()
+        });
     }
 
     /// It is gone, as when its machine fails.
     pub(crate) fn end(&mut self) {
         self.running = None;
-        // Its processes end a moment after the first one.
-        wait_until("all of it has ended", || {
-            !self.path("data/postmaster.pid").exists() || fs::remove_file(self.path("data/postmaster.pid")).is_ok()
-        });
         wait_until("nobody listens", || TcpStream::connect(("127.0.0.1", self.port)).is_err());
     }
 

@@ -141,6 +141,11 @@ impl Running {
         Self(command.spawn().expect("it starts"))
     }
 
+    /// It is no more.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("it can be asked").is_some()
+    }
+
     /// SIGKILL; it has gone when this returns.
     pub(crate) fn kill(&mut self) {
         // It may have ended by itself.

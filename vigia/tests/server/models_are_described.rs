@@ -51,6 +51,8 @@ fn health_page_and_documentation() {
         ("/readyz", "text/plain; charset=utf-8", "ready"),
         ("/", "text/html; charset=utf-8", "<html"),
         ("/app.js", "text/javascript; charset=utf-8", "fetch"),
+        ("/common.js", "text/javascript; charset=utf-8", "export"),
+        ("/shots.js", "text/javascript; charset=utf-8", "/v1/events/stream"),
         ("/style.css", "text/css; charset=utf-8", "{"),
         ("/openapi.json", "application/json", "\"openapi\":\"3.1"),
         ("/docs/", "text/html", "swagger"),
