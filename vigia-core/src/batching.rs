@@ -58,7 +58,7 @@ pub enum BatchDecision<T> {
 pub struct Picked<T> {
     /// When it was pushed.
     pub queued_at: Instant,
-    /// It came by itself, as a frame of a live stream.
+    /// It came by itself, as a frame of a live stream or a crop of one.
     pub is_live: bool,
     /// The request.
     pub item: T,
@@ -128,8 +128,8 @@ impl<K: Clone + Eq + Hash, T> BatchQueue<K, T> {
     pub fn new(policy: BatchPolicy) -> Self {
         Self {
             policy: BatchPolicy { max_batch: policy.max_batch.max(1), ahead: policy.ahead.max(1), ..policy },
-            asked: Kind::new(),
-            live: Kind::new(),
+            asked: Kind::new(false),
+            live: Kind::new(true),
             live_last: false,
             stale: Vec::new(),
             pace: Pace::default(),

@@ -1,5 +1,7 @@
 //! Which detections go on to a second model, and what to show where it says nothing.
 
+use std::time::Duration;
+
 use crate::detection::Detection;
 use crate::event::EventId;
 use crate::geometry::{BBox, Size};
@@ -28,11 +30,13 @@ pub struct StagePolicy {
     pub margin: f32,
     /// When an object that is followed through a stream is looked at again.
     pub when: When,
+    /// And when what is known of it is older than this; never for that reason where absent.
+    pub refresh: Option<Duration>,
 }
 
 impl Default for StagePolicy {
     fn default() -> Self {
-        Self { classes: Vec::new(), min_size: 24.0, margin: 0.0, when: When::default() }
+        Self { classes: Vec::new(), min_size: 24.0, margin: 0.0, when: When::default(), refresh: None }
     }
 }
 

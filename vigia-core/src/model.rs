@@ -163,6 +163,11 @@ impl Family {
     pub fn is_second_stage(self) -> bool {
         matches!(self, Self::FaceLandmarks68 | Self::FaceExpression | Self::AgeGender | Self::FaceRecognition)
     }
+
+    /// Whether it says where the points of an object are.
+    pub fn gives_landmarks(self) -> bool {
+        matches!(self, Self::FaceLandmarks68)
+    }
 }
 
 impl std::fmt::Display for Family {

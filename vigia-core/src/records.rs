@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::backend::Output;
-use crate::cascade::When;
+use crate::cascade::{StagePolicy, When};
 use crate::event::{BestShot, EndedTrack, EventId, PATH_POINTS, PathPoint};
 use crate::frame::Image;
 use crate::geometry::{BBox, Point};
@@ -33,11 +33,26 @@ pub struct Known {
     pub output: Output,
 }
 
+/// After a crop that failed, its track sends none for so long; twice as long after each further one, up to a bound. One that
+/// had no room is no reason to wait.
+const FIRST_REST: Duration = Duration::from_millis(50);
+const LONGEST_REST: Duration = Duration::from_secs(2);
+
+/// Why a crop has no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoResult {
+    /// There was no room for it.
+    Refused,
+    /// The model, or the crop itself, failed.
+    Failed,
+}
+
 /// A crop that was sent and of which nothing is known yet.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
     event: EventId,
     bbox: BBox,
+    quality: f32,
     at: Instant,
 }
 
@@ -45,9 +60,28 @@ struct Sent {
 #[derive(Clone, Debug, Default)]
 struct StageRecord {
     under_way: Vec<Sent>,
-    /// Of the best crop that was sent and did not fail; 0 where there is none.
-    quality: f32,
+    /// Quality of the best crop that has a result.
+    answered: f32,
+    /// When the newest crop was sent.
+    newest: Option<Instant>,
+    /// Crops that failed since the last one that did not, and until when none is sent for that.
+    failures: u32,
+    rests_until: Option<Instant>,
     known: Option<Known>,
+}
+
+impl StageRecord {
+    /// Of the best crop that was sent and did not fail.
+    fn quality(&self) -> f32 {
+        self.under_way.iter().map(|sent| sent.quality).fold(self.answered, f32::max)
+    }
+
+    /// The next crop waits, each time for longer: none of this object may ever succeed.
+    fn failed(&mut self, now: Instant) {
+        let pause = FIRST_REST.saturating_mul(1 << self.failures.min(16)).min(LONGEST_REST);
+        self.failures += 1;
+        self.rests_until = Some(now + pause);
+    }
 }
 
 /// A shot that may be the best.
@@ -106,36 +140,40 @@ impl Record {
     }
 
     /// Whether a crop of this quality is to be looked at by this stage.
-    pub fn wants_result(&self, stage: usize, when: When, quality: f32) -> bool {
+    pub fn wants_result(&self, stage: usize, policy: &StagePolicy, quality: f32, now: Instant) -> bool {
         let Some(record) = self.stages.get(stage) else { return false };
         let is_new = record.known.is_none() && record.under_way.is_empty();
-        match when {
-            _ if record.under_way.len() >= UNDER_WAY => false,
+        let is_old = |refresh| record.newest.is_none_or(|newest| now.saturating_duration_since(newest) >= refresh);
+        match policy.when {
+            _ if record.under_way.len() >= UNDER_WAY || record.rests_until.is_some_and(|until| now < until) => false,
+            _ if policy.refresh.is_some_and(is_old) => true,
             When::Always => true,
             When::Once => is_new,
-            When::Better => is_new || quality > record.quality * BETTER,
+            When::Better => is_new || quality > record.quality() * BETTER,
         }
     }
 
     /// A crop is on its way.
     pub fn sent(&mut self, stage: usize, event: EventId, bbox: BBox, quality: f32, now: Instant) {
         if let Some(record) = self.stages.get_mut(stage) {
-            record.under_way.push(Sent { event, bbox, at: now });
-            record.quality = record.quality.max(quality);
+            record.under_way.push(Sent { event, bbox, quality, at: now });
+            record.newest = Some(now);
         }
     }
 
-    /// Looks for results: `take` gives what there is of a stage and a detection, `Some(None)` where it failed. Crops that
-    /// were sent before `lost` are given up.
-    pub fn collect(&mut self, lost: Instant, mut take: impl FnMut(usize, EventId) -> Option<Option<Output>>) {
+    /// Looks for results: `take` gives what there is of a stage and a detection. Crops that were sent longer ago than
+    /// [`RESULT_AGE`] are given up.
+    pub fn collect(&mut self, now: Instant, mut take: impl FnMut(usize, EventId) -> Option<Result<Output, NoResult>>) {
         for (stage, record) in self.stages.iter_mut().enumerate() {
             let under_way = std::mem::take(&mut record.under_way);
             for sent in under_way {
                 match take(stage, sent.event) {
-                    None if sent.at > lost => record.under_way.push(sent),
-                    // The next crop is as good as this one was.
-                    None | Some(None) => record.quality = 0.0,
-                    Some(Some(output)) => {
+                    None if now.saturating_duration_since(sent.at) < RESULT_AGE => record.under_way.push(sent),
+                    Some(Err(NoResult::Refused)) => {}
+                    None | Some(Err(NoResult::Failed)) => record.failed(now),
+                    Some(Ok(output)) => {
+                        (record.failures, record.rests_until) = (0, None);
+                        record.answered = record.answered.max(sent.quality);
                         if let (Output::Landmarks(landmarks), Some(shot)) =
                             (&output, self.shots.iter_mut().find(|shot| shot.event == sent.event))
                         {

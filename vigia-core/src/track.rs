@@ -12,7 +12,8 @@
 //!
 //! Time is the stream's own: presentation times. A gap is a longer step, so frames that were dropped do no harm. A time
 //! that repeats or goes back a little counts as no time; a jump by more than [`TrackerPolicy::lost`], either way, is a
-//! cut, and ends all tracks.
+//! cut, and ends all tracks. Where all frames are that far apart, each of them is no cut: a track is then kept for two
+//! frames.
 
 mod assignment;
 mod association;
@@ -142,6 +143,8 @@ pub struct Tracker {
     pts: Option<Duration>,
     /// The sum of all steps forward.
     clock: Duration,
+    /// The last step forward.
+    step: Duration,
     ids: Vec<Option<TrackId>>,
     with_tentative: Vec<Option<TrackId>>,
     ended: Vec<Track>,
@@ -163,6 +166,7 @@ impl Tracker {
             newest: 0,
             pts: None,
             clock: Duration::ZERO,
+            step: Duration::ZERO,
             ids: Vec::new(),
             with_tentative: Vec::new(),
             ended: Vec::new(),
@@ -218,8 +222,14 @@ impl Tracker {
         let before = self.pts.replace(pts).unwrap_or(pts);
         let step = pts.saturating_sub(before);
         self.clock = self.clock.saturating_add(step);
+        // Where frames are seldom, a track gets two of them to be found again in, however long that is.
+        let two_and_a_half = self.step.saturating_mul(2).saturating_add(self.step / 2);
+        let patience = if self.step > lost { two_and_a_half } else { lost };
+        if !step.is_zero() {
+            self.step = step;
+        }
         let (clock, is_cut) = (self.clock, before.saturating_sub(pts) > lost);
-        self.end(|live| is_cut || clock.saturating_sub(live.seen) > lost);
+        self.end(|live| is_cut || clock.saturating_sub(live.seen) > patience);
         step.as_secs_f32()
     }
 

@@ -16,7 +16,7 @@ use vigia_core::geometry::{BBox, Point, Size};
 use vigia_core::id::StreamRef;
 use vigia_core::landmarks::{Landmarks, LandmarksSource};
 use vigia_core::quality::{Traits, frontality, quality};
-use vigia_core::records::{Candidate, RESULT_AGE, Record};
+use vigia_core::records::{Candidate, NoResult, RESULT_AGE, Record};
 use vigia_core::track::{TrackId, Tracker, TrackerPolicy};
 
 const PICTURE: Size = Size::new(1280, 720);
@@ -27,7 +27,7 @@ struct Producer {
     tracker: Tracker,
     records: BTreeMap<TrackId, Record>,
     queue: BatchQueue<&'static str, EventId>,
-    results: ResultCache<EventId, Option<Output>>,
+    results: ResultCache<EventId, Result<Output, NoResult>>,
     last_event: u64,
 }
 
@@ -90,7 +90,7 @@ impl Producer {
             let record = self.records.entry(id.expect("told at once"));
             let record = record.or_insert_with(|| Record::new(0, wall, 1));
             record.seen(wall, &detection.bbox);
-            record.collect(self.start, |_, event| self.results.take(&event));
+            record.collect(now, |_, event| self.results.take(&event));
             let traits =
                 Traits { confidence: detection.confidence, bbox: detection.bbox, picture: PICTURE, sharpness: 200.0 };
             let keypoints: Vec<Point> = detection.keypoints.iter().map(|keypoint| keypoint.point).collect();
@@ -101,7 +101,7 @@ impl Producer {
             let cut = detection.bbox;
             record.keep_shot(Candidate { event, quality, traits, keypoints, landmarks: None, picture, cut });
             let policy = StagePolicy::default();
-            if policy.crop(detection, PICTURE).is_some() && record.wants_result(0, policy.when, quality) {
+            if policy.crop(detection, PICTURE).is_some() && record.wants_result(0, &policy, quality, now) {
                 record.sent(0, event, detection.bbox, quality, now);
                 assert_eq!(self.queue.push_shared("door", event, 96, now), None, "there is room, and nothing blocks");
             }
@@ -110,7 +110,7 @@ impl Producer {
         }
         let end = |track: vigia_core::track::Track| {
             let mut record = self.records.remove(&track.id).expect("its record");
-            record.collect(self.start, |_, event| self.results.take(&event));
+            record.collect(now, |_, event| self.results.take(&event));
             record.end(stream(), track.id)
         };
         let ended = gone.into_iter().map(end).collect();
@@ -125,7 +125,7 @@ impl Producer {
     /// A batch is done.
     fn done(&mut self, at: u64, events: std::ops::RangeInclusive<u64>) {
         for event in events.map(EventId) {
-            let gone = self.results.put(event, Some(Output::Landmarks(landmarks(event))), self.start + ms(at));
+            let gone = self.results.put(event, Ok(Output::Landmarks(landmarks(event))), self.start + ms(at));
             assert_eq!(gone, []);
         }
     }
@@ -195,7 +195,7 @@ fn a_later_and_better_face_is_asked_about_and_becomes_the_best() {
     assert_eq!(result[0].landmarks.as_ref().and_then(|settled| settled.event), Some(EventId(1)));
     assert_eq!(events(producer.poll(70)), [3]);
     // It fails; the face is still the best one, with what is known of its track.
-    producer.results.put(EventId(3), None, producer.at(75));
+    producer.results.put(EventId(3), Err(NoResult::Failed), producer.at(75));
     let (_, ended) = producer.frame(110, Vec::new());
     let best = ended.into_iter().next().and_then(|ended| ended.best).expect("a face");
     assert_eq!(best.event, EventId(3));

@@ -41,10 +41,9 @@ pub struct Stage {
 pub type Align = fn(&[Point], Size) -> Option<Affine>;
 
 impl Stage {
-    /// What of a picture the model looks at: the box, or the object turned upright.
-    pub(crate) fn region(&self, roi: BBox, points: &[Point]) -> Region {
-        let aligned = self.align.and_then(|align| align(points, self.batcher.spec().input.size));
-        aligned.map_or(Region::Box(roi), Region::Aligned)
+    /// The object turned upright, where its crops are to be and its points tell.
+    pub(crate) fn upright(&self, points: &[Point]) -> Option<Region> {
+        self.align.and_then(|align| align(points, self.batcher.spec().input.size)).map(Region::Aligned)
     }
 
     /// What the model said of an object, as its result shows it.
@@ -156,6 +155,11 @@ impl Pipeline {
         self.detector.submit_live(picture, thresholds, live, held, self.reply(Arc::default(), live.offered, deliver));
     }
 
+    /// Whether a stage other than this one may tell how an object is turned.
+    pub(crate) fn gives_points(&self, stage: usize) -> bool {
+        gives_points(&self.stages, stage)
+    }
+
     /// Answers what waits of a stream that is gone; what is being worked on goes on.
     pub fn forget(&self, owner: &StreamRef) {
         self.detector.forget(owner);
@@ -188,6 +192,8 @@ struct Assembly {
     stages: Arc<[Stage]>,
     /// Answers that are still to come.
     open: usize,
+    /// Crops that wait for points to be turned upright by: the detection, the stage, the box.
+    later: Vec<(usize, usize, BBox)>,
     cost: Cost,
     queued: Duration,
     batch: BatchInfo,
@@ -209,11 +215,12 @@ fn detected(model: ModelId, stages: &Arc<[Stage]>, completed: Completed, offered
         Ok(found) => found,
         Err(error) => return deliver(Err(error)),
     };
-    let crops = crops(&frame, &detections, stages);
+    let (crops, later) = crops(&frame, &detections, stages);
     let assembly = Assembly {
         outputs: BTreeMap::new(),
         stages: stages.clone(),
         open: crops.len(),
+        later,
         frame,
         model,
         detections,
@@ -223,11 +230,20 @@ fn detected(model: ModelId, stages: &Arc<[Stage]>, completed: Completed, offered
         offered,
         deliver,
     };
+    // Without any of the first, nothing waits for points either.
     if crops.is_empty() {
         return assembly.finish();
     }
-    let frame = assembly.frame.clone();
-    let assembly = Arc::new(Mutex::new(Some(assembly)));
+    let (frame, stages) = (assembly.frame.clone(), stages.clone());
+    send(&frame, &stages, crops, &Arc::new(Mutex::new(Some(assembly))));
+}
+
+fn send(
+    frame: &Arc<Frame>,
+    stages: &[Stage],
+    crops: Vec<(usize, usize, Region)>,
+    assembly: &Arc<Mutex<Option<Assembly>>>,
+) {
     for (index, number, roi) in crops {
         let stage = &stages[number];
         let thresholds = stage.batcher.spec().thresholds;
@@ -239,20 +255,34 @@ fn detected(model: ModelId, stages: &Arc<[Stage]>, completed: Completed, offered
     }
 }
 
-/// Index of the detection, index of the stage, crop.
-fn crops(frame: &Frame, detections: &[Detection], stages: &[Stage]) -> Vec<(usize, usize, Region)> {
+fn gives_points(stages: &[Stage], but: usize) -> bool {
+    stages.iter().enumerate().any(|(n, stage)| n != but && stage.batcher.spec().family.gives_landmarks())
+}
+
+/// Index of the detection, index of the stage, crop: at once, and once points are known.
+#[expect(clippy::type_complexity, reason = "two lists of what is named above")]
+fn crops(
+    frame: &Frame,
+    detections: &[Detection],
+    stages: &[Stage],
+) -> (Vec<(usize, usize, Region)>, Vec<(usize, usize, BBox)>) {
     let picture = frame.image.source_size();
-    let mut crops = Vec::new();
+    let (mut crops, mut later) = (Vec::new(), Vec::new());
     for (index, detection) in detections.iter().enumerate() {
         let points: Vec<Point> = detection.keypoints.iter().map(|keypoint| keypoint.point).collect();
         for (s, stage) in stages.iter().enumerate() {
-            crops.extend(stage.policy.crop(detection, picture).map(|roi| (index, s, stage.region(roi, &points))));
+            let Some(roi) = stage.policy.crop(detection, picture) else { continue };
+            match stage.upright(&points) {
+                Some(upright) => crops.push((index, s, upright)),
+                None if stage.align.is_some() && gives_points(stages, s) => later.push((index, s, roi)),
+                None => crops.push((index, s, Region::Box(roi))),
+            }
         }
     }
-    crops
+    (crops, later)
 }
 
-fn arrived(assembly: &Mutex<Option<Assembly>>, of: (usize, usize), completed: Completed) {
+fn arrived(assembly: &Arc<Mutex<Option<Assembly>>>, of: (usize, usize), completed: Completed) {
     let mut guard = assembly.lock();
     let Some(a) = guard.as_mut() else { return };
     match completed.answer.output {
@@ -262,6 +292,13 @@ fn arrived(assembly: &Mutex<Option<Assembly>>, of: (usize, usize), completed: Co
         Err(error) => tracing::debug!(%error, "a crop has no result"),
     }
     a.open -= 1;
+    if a.open == 0 && !a.later.is_empty() {
+        let crops = a.with_points();
+        a.open = crops.len();
+        let (frame, stages) = (a.frame.clone(), a.stages.clone());
+        drop(guard);
+        return send(&frame, &stages, crops, assembly);
+    }
     if a.open == 0
         && let Some(whole) = guard.take()
     {
@@ -271,6 +308,22 @@ fn arrived(assembly: &Mutex<Option<Assembly>>, of: (usize, usize), completed: Co
 }
 
 impl Assembly {
+    /// The crops that waited for points, turned upright where there are any now.
+    fn with_points(&mut self) -> Vec<(usize, usize, Region)> {
+        let (outputs, stages) = (&self.outputs, &self.stages);
+        let points = |index: usize| {
+            let of_detection = outputs.range((index, 0)..=(index, usize::MAX)).map(|(_, output)| output);
+            of_detection
+                .filter_map(|output| if let Output::Landmarks(found) = output { Some(&found.points) } else { None })
+                .next()
+        };
+        let crop = |(index, stage, roi): (usize, usize, BBox)| {
+            let upright = points(index).and_then(|points| stages[stage].upright(points));
+            (index, stage, upright.unwrap_or(Region::Box(roi)))
+        };
+        std::mem::take(&mut self.later).into_iter().map(crop).collect()
+    }
+
     fn finish(mut self) {
         let elapsed = self.offered.elapsed();
         let mut landmarks: Vec<Option<Landmarks>> = vec![None; self.detections.len()];

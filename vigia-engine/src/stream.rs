@@ -273,7 +273,7 @@ impl Stream {
         let room = options.cache.frames + ahead + 2 * capacity;
         let (events, inbox) = sync_channel(room + 2);
         let Listeners { publish, ended, changed, gone } = listeners;
-        let follower = Follower::new(stream.clone(), pipeline.clone(), means.shots.clone(), ended);
+        let follower = Follower::new(stream.clone(), pipeline.clone(), &means, ended);
         let shared = Arc::new(Shared {
             stream,
             status: Mutex::new(status),

@@ -21,6 +21,11 @@ use vigia_engine::batcher::{BackendFactory, Batcher, Decode, Encoded, Picture};
 use vigia_engine::metrics::ModelMetrics;
 use vigia_engine::worker::WorkerPool;
 
+/// Lets real time pass, for what is about the time between things itself.
+pub fn pause(pause: Duration) {
+    std::thread::sleep(pause);
+}
+
 /// Grey pixels, 64 × 48.
 pub fn image() -> Image {
     let size = Size::new(64, 48);

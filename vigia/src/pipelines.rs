@@ -431,7 +431,8 @@ const CROPS_LINGER: Duration = Duration::from_millis(10);
 
 fn stage_policy(pipeline: &str, detector: &Running, stage: &StageConfig) -> Result<StagePolicy, BringUpError> {
     let classes = classes(pipeline, detector, &stage.classes)?;
-    Ok(StagePolicy { classes, min_size: stage.min_size, margin: stage.margin, when: stage.when.into() })
+    let StageConfig { min_size, margin, when, refresh, .. } = *stage;
+    Ok(StagePolicy { classes, min_size, margin, when: when.into(), refresh })
 }
 
 /// The numbers of a detector's classes.

@@ -70,6 +70,8 @@ pub(super) struct Lane<T> {
 /// Requests of one kind.
 #[derive(Debug)]
 pub(super) struct Kind<K, T> {
+    /// These come by themselves.
+    is_live: bool,
     /// Lanes in which something waits, and those that were served in this round.
     pub(super) by_owner: HashMap<K, Lane<T>>,
     /// Lanes in which something waits, in the order in which they are served, by the form of what is first in them.
@@ -90,8 +92,9 @@ pub(super) struct Kind<K, T> {
 }
 
 impl<K: Clone + Eq + Hash, T> Kind<K, T> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(is_live: bool) -> Self {
         Self {
+            is_live,
             by_owner: HashMap::new(),
             orders: [BTreeMap::new(), BTreeMap::new()],
             round: 0,
@@ -205,13 +208,13 @@ impl<K: Clone + Eq + Hash, T> Kind<K, T> {
     fn pick(&mut self, form: Form, now: Instant) -> Option<Picked<T>> {
         let (&place, owner) = self.orders[form as usize].first_key_value()?;
         let owner = owner.clone();
-        let Waiting { item, queued_at, live, .. } = self.pop(&owner)?;
+        let Waiting { item, queued_at, .. } = self.pop(&owner)?;
         if let Some(lane) = self.by_owner.get_mut(&owner) {
             // One that others went before may be of an earlier round.
             lane.round = self.round.max(place.0) + 1;
         }
         self.place(owner);
-        Some(Picked { queued_at, is_live: live.is_some(), item, turn: Turn { place, since: now } })
+        Some(Picked { queued_at, is_live: self.is_live, item, turn: Turn { place, since: now } })
     }
 
     /// What runs next.

@@ -48,6 +48,24 @@ fn what_somebody_waits_for_is_not_held_up_for_company() {
 }
 
 #[test]
+fn crops_of_posts_and_of_streams_take_turns() {
+    let now = Instant::now();
+    let mut queue = BatchQueue::new(policy(1, 8, 0));
+    let mut served = [0, 0];
+    for n in 0..100 {
+        while queue.push_shared("door", "live", 32, now).is_none() {}
+        if n < 10 {
+            queue.push_admitted("posted", "posted", now);
+        }
+        for item in run(queue.poll(now, 1)) {
+            served[usize::from(item == "posted")] += 1;
+        }
+        assert!(served[1] >= (n + 1).min(19) / 2, "after {n}: {served:?}");
+    }
+    assert_eq!(served, [90, 10]);
+}
+
+#[test]
 fn room_for_crops_is_shared() {
     let now = Instant::now();
     let mut queue = BatchQueue::new(policy(4, 8, 0));

@@ -14,6 +14,10 @@ fn record(stages: usize) -> Record {
     Record::new(0, SystemTime::UNIX_EPOCH, stages)
 }
 
+fn when(when: When) -> StagePolicy {
+    StagePolicy { when, ..StagePolicy::default() }
+}
+
 fn stream() -> StreamRef {
     StreamRef { id: "door".into(), generation: 1 }
 }
@@ -41,18 +45,18 @@ fn face(nose: f32) -> Landmarks {
 }
 
 /// Gives these results, each once.
-fn results(given: Vec<(u64, Option<Landmarks>)>) -> impl FnMut(usize, EventId) -> Option<Option<Output>> {
+fn results(given: Vec<(u64, Option<Landmarks>)>) -> impl FnMut(usize, EventId) -> Option<Result<Output, NoResult>> {
     let mut given = given;
     move |_, event| {
         let at = given.iter().position(|(of, _)| *of == event.0)?;
-        Some(given.remove(at).1.map(Output::Landmarks))
+        Some(given.remove(at).1.map(Output::Landmarks).ok_or(NoResult::Failed))
     }
 }
 
 #[test]
 fn landmarks_move_with_the_box() {
     let (start, mut record) = (Instant::now(), record(1));
-    record.sent(0, EventId(3), bbox(100.0, 20.0), 0.5, start + T);
+    record.sent(0, EventId(3), bbox(100.0, 20.0), 0.5, start);
     assert_eq!(record.landmarks(&bbox(0.0, 20.0)), None);
     let landmarks = Landmarks { points: vec![Point { x: 110.0, y: 105.0 }] };
     record.collect(start, results(vec![(3, Some(landmarks))]));
@@ -65,7 +69,7 @@ fn landmarks_move_with_the_box() {
 fn the_newest_result_counts_whichever_comes_last() {
     let (start, mut record) = (Instant::now(), record(1));
     for event in [1, 2] {
-        record.sent(0, EventId(event), bbox(0.0, 20.0), 0.5, start + T);
+        record.sent(0, EventId(event), bbox(0.0, 20.0), 0.5, start);
     }
     record.collect(start, results(vec![(2, Some(face(1.0)))]));
     record.collect(start, results(vec![(1, Some(face(2.0)))]));
@@ -75,33 +79,78 @@ fn the_newest_result_counts_whichever_comes_last() {
 #[test]
 fn a_crop_is_sent_again_when_it_is_better_or_when_it_failed() {
     let (start, mut record) = (Instant::now(), record(1));
-    assert!(record.wants_result(0, When::Better, 0.3) && record.wants_result(0, When::Once, 0.3));
-    record.sent(0, EventId(1), bbox(0.0, 20.0), 0.3, start + T);
-    assert!(!record.wants_result(0, When::Better, 0.32) && record.wants_result(0, When::Better, 0.34));
-    assert!(record.wants_result(0, When::Always, 0.1) && !record.wants_result(0, When::Once, 0.9));
+    assert!(
+        record.wants_result(0, &when(When::Better), 0.3, start)
+            && record.wants_result(0, &when(When::Once), 0.3, start)
+    );
+    record.sent(0, EventId(1), bbox(0.0, 20.0), 0.3, start);
+    assert!(
+        !record.wants_result(0, &when(When::Better), 0.32, start)
+            && record.wants_result(0, &when(When::Better), 0.34, start)
+    );
+    assert!(
+        record.wants_result(0, &when(When::Always), 0.1, start)
+            && !record.wants_result(0, &when(When::Once), 0.9, start)
+    );
     record.collect(start, results(vec![(1, Some(face(1.0)))]));
-    assert!(!record.wants_result(0, When::Better, 0.32) && !record.wants_result(0, When::Once, 0.9));
-    record.sent(0, EventId(2), bbox(0.0, 20.0), 0.5, start + T);
+    assert!(
+        !record.wants_result(0, &when(When::Better), 0.32, start)
+            && !record.wants_result(0, &when(When::Once), 0.9, start)
+    );
+    record.sent(0, EventId(2), bbox(0.0, 20.0), 0.5, start);
     record.collect(start, results(vec![(2, None)]));
-    assert!(record.wants_result(0, When::Better, 0.4), "the better one failed");
+    assert!(!record.wants_result(0, &when(When::Better), 0.9, start), "it rests for a moment");
+    let later = start + FIRST_REST;
+    assert!(record.wants_result(0, &when(When::Better), 0.4, later), "the better one failed");
+    assert!(!record.wants_result(0, &when(When::Better), 0.32, later), "this one is no better than what is known");
     assert_eq!(record.known(0).map(|known| known.event), Some(EventId(1)), "and the older one is still known");
-    assert!(!record.wants_result(1, When::Always, 1.0), "there is no such stage");
+    assert!(!record.wants_result(1, &when(When::Always), 1.0, start), "there is no such stage");
+}
+
+#[test]
+fn what_is_known_is_refreshed_on_request() {
+    let (start, mut record) = (Instant::now(), record(1));
+    let policy = StagePolicy { refresh: Some(T * 5), ..StagePolicy::default() };
+    record.sent(0, EventId(1), bbox(0.0, 20.0), 0.3, start);
+    assert!(!record.wants_result(0, &policy, 0.3, start + T * 4), "one is under way");
+    record.collect(start, results(vec![(1, Some(face(1.0)))]));
+    assert!(
+        !record.wants_result(0, &policy, 0.3, start + T * 4) && record.wants_result(0, &policy, 0.3, start + T * 5)
+    );
+    assert!(!record.wants_result(0, &StagePolicy::default(), 0.3, start + T * 1000));
+}
+
+#[test]
+fn what_always_fails_is_tried_less_and_less_often() {
+    let (start, mut record) = (Instant::now(), record(1));
+    let mut sent = Vec::new();
+    for frame in 0..1500 {
+        let now = start + T * frame;
+        if record.wants_result(0, &when(When::Always), 0.5, now) {
+            record.sent(0, EventId(u64::from(frame)), bbox(0.0, 20.0), 0.5, now);
+            record.collect(now, results(vec![(u64::from(frame), None)]));
+            sent.push(frame);
+        }
+    }
+    assert!((30..50).contains(&sent.len()), "{} in a minute: {sent:?}", sent.len());
+    let last = sent.len() - 1;
+    assert_eq!(sent[last] - sent[last - 1], 50, "every two seconds in the end");
 }
 
 #[test]
 fn what_never_comes_is_given_up() {
     let (start, mut record) = (Instant::now(), record(1));
     for event in 0..10 {
-        if record.wants_result(0, When::Always, 0.5) {
-            record.sent(0, EventId(event), bbox(0.0, 20.0), 0.5, start + T);
+        if record.wants_result(0, &when(When::Always), 0.5, start) {
+            record.sent(0, EventId(event), bbox(0.0, 20.0), 0.5, start);
         }
     }
     assert_eq!(record.stages[0].under_way.len(), UNDER_WAY);
-    assert!(!record.wants_result(0, When::Always, 1.0));
+    assert!(!record.wants_result(0, &when(When::Always), 1.0, start));
     record.collect(start, results(vec![]));
     assert!(record.is_waiting());
-    record.collect(start + T * 2, results(vec![]));
-    assert!(!record.is_waiting() && record.wants_result(0, When::Better, 0.1));
+    record.collect(start + RESULT_AGE + T, results(vec![]));
+    assert!(!record.is_waiting() && record.wants_result(0, &when(When::Better), 0.1, start + RESULT_AGE * 2));
 }
 
 #[test]
@@ -110,7 +159,7 @@ fn the_best_face_looks_into_the_camera() {
     for (event, side) in [(1, 80.0), (2, 90.0), (3, 85.0), (4, 30.0)] {
         record.seen(SystemTime::UNIX_EPOCH, &bbox(100.0, side));
         let shot = shot(event, side);
-        record.sent(0, EventId(event), shot.traits.bbox, shot.quality, start + T);
+        record.sent(0, EventId(event), shot.traits.bbox, shot.quality, start);
         if record.wants_shot(shot.quality) {
             record.keep_shot(shot);
         }
@@ -127,7 +176,7 @@ fn the_best_face_looks_into_the_camera() {
 #[test]
 fn a_best_face_without_landmarks_of_its_own_has_the_tracks() {
     let (start, mut record) = (Instant::now(), record(1));
-    record.sent(0, EventId(1), bbox(0.0, 20.0), 0.1, start + T);
+    record.sent(0, EventId(1), bbox(0.0, 20.0), 0.1, start);
     record.collect(start, results(vec![(1, Some(face(10.0)))]));
     record.keep_shot(shot(9, 80.0));
     let best = record.clone().end(stream(), TrackId(1)).best.expect("a shot");

@@ -288,3 +288,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn frames_that_are_seldom_have_tracks_all_the_same() {
+    // One each 2.5 s, which is longer than a track is kept without a detection.
+    let mut tracker = Tracker::new(TrackerPolicy::default());
+    let bbox = BBox { x1: 100.0, y1: 100.0, x2: 200.0, y2: 200.0 };
+    let at = |n: u32| Duration::from_millis(2500) * n;
+    let ids: Vec<_> = (0..10).map(|n| tracker.update(at(n), &[Detection::new(0, 0.9, bbox)]).ids[0]).collect();
+    assert!(ids[3..].iter().all(|id| id.is_some() && *id == ids[9]), "{ids:?}");
+    // It may be missed in one frame, and is gone after more.
+    assert!(tracker.update(at(10), &[]).ended.is_empty());
+    assert_eq!(tracker.update(at(11), &[Detection::new(0, 0.9, bbox)]).ids[0], ids[9]);
+    let ended: usize = (12..16).map(|n| tracker.update(at(n), &[]).ended.len()).sum();
+    assert_eq!(ended, 1);
+}

@@ -15,11 +15,13 @@ use vigia_core::frame::{Frame, Image};
 use vigia_core::geometry::BBox;
 use vigia_core::id::StreamRef;
 use vigia_core::quality::{Traits, frontality, quality};
-use vigia_core::records::{Candidate, RESULT_AGE, Record};
+use vigia_core::records::{Candidate, NoResult, RESULT_AGE, Record};
 use vigia_core::result::FrameResult;
 use vigia_core::track::{TrackId, Tracker};
 
+use super::Means;
 use crate::batcher::Completed;
+use crate::memory::{Budget, Charge};
 use crate::metrics::{CropOutcome, StageMetrics};
 use crate::pipeline::{Pipeline, Stage};
 
@@ -47,10 +49,12 @@ const CLOSE_LOOKS: usize = 64;
 struct Results {
     state: Mutex<ResultsState>,
     answered: Condvar,
+    /// Of the stages, in their order.
+    metrics: Vec<StageMetrics>,
 }
 
 struct ResultsState {
-    cache: ResultCache<(EventId, usize), Option<Output>>,
+    cache: ResultCache<(EventId, usize), Result<Output, NoResult>>,
     under_way: usize,
 }
 
@@ -62,6 +66,8 @@ pub(super) struct Follower {
     records: BTreeMap<TrackId, Record>,
     results: Arc<Results>,
     shots: Arc<dyn Shots>,
+    /// For frames whose crops are under way.
+    budget: Budget,
     ended: TakeEnded,
     last_event: u64,
     /// Where the time of frames without one counts from.
@@ -69,15 +75,17 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn new(stream: StreamRef, pipeline: Arc<Pipeline>, shots: Arc<dyn Shots>, ended: TakeEnded) -> Self {
+    pub(super) fn new(stream: StreamRef, pipeline: Arc<Pipeline>, means: &Means, ended: TakeEnded) -> Self {
+        let metrics = pipeline.stages().iter().map(|stage| stage.metrics.clone()).collect();
         let state = ResultsState { cache: ResultCache::new(RESULTS, RESULT_AGE), under_way: 0 };
         Self {
             tracker: pipeline.tracking().map(Tracker::new),
             records: BTreeMap::new(),
-            results: Arc::new(Results { state: Mutex::new(state), answered: Condvar::new() }),
+            results: Arc::new(Results { state: Mutex::new(state), answered: Condvar::new(), metrics }),
             stream,
             pipeline,
-            shots,
+            shots: means.shots.clone(),
+            budget: means.budget.clone(),
             ended,
             last_event: 0,
             began: Instant::now(),
@@ -85,7 +93,7 @@ impl Follower {
     }
 
     /// Takes in a frame's detections, in the order of the frames, and completes them. Those below `confidence` are for the
-    /// tracker alone.
+    /// tracker alone. `now` is when the frame came: how long it took is nothing to a tracker.
     pub(super) fn follow(&mut self, result: &mut FrameResult, confidence: f32, now: Instant) {
         let pipeline = self.pipeline.clone();
         let mut assigned = Vec::new();
@@ -104,7 +112,11 @@ impl Follower {
         assigned.resize(result.detections.len(), None);
         let at = result.frame.captured_at.unwrap_or_else(SystemTime::now);
         let frame = result.frame.clone();
-        let mut looks = 0;
+        for record in self.records.values_mut() {
+            self.results.collect(record, now);
+        }
+        let mut held = Held { frame: &frame, budget: &self.budget, charge: None };
+        let (mut looks, mut wanted) = (0, Vec::new());
         for (detection, assigned) in result.detections.iter_mut().zip(&assigned) {
             if detection.confidence < confidence {
                 continue;
@@ -121,21 +133,23 @@ impl Follower {
             let record = self.records.entry(id);
             let record = record.or_insert_with(|| Record::new(detection.class_id, at, stages));
             record.seen(at, &detection.bbox);
-            self.results.collect(record, &pipeline, now);
             looks += 1;
             if looks <= CLOSE_LOOKS {
-                let crops = look(record, &*self.shots, &pipeline, &frame, detection, event, now);
-                for (stage, roi) in crops {
-                    self.results.send(&pipeline.stages()[stage], stage, frame.clone(), roi, event);
-                }
+                let crops = look(record, &*self.shots, &pipeline, &mut held, detection, event, now);
+                wanted.extend(crops);
             }
             settle(detection, Some(record), &pipeline);
+        }
+        // Where there is no room for all, those of whom least is known go first.
+        wanted.sort_by_key(|crop: &Crop| crop.known);
+        for Crop { event, stage, region, charge, .. } in wanted {
+            self.results.send(&pipeline.stages()[stage], (event, stage), frame.clone(), region, charge);
         }
         result.detections.retain(|detection| detection.event.is_some());
         for id in gone {
             self.end(id, now);
         }
-        self.results.expire(&pipeline, now);
+        self.results.expire(now);
     }
 
     /// Ends all tracks: the source is over. Crops that are under way get a moment where somebody still wants them.
@@ -146,7 +160,7 @@ impl Follower {
             self.records.clear();
             return;
         }
-        if waits {
+        if waits && gone.iter().any(|id| self.records.get(id).is_some_and(Record::is_waiting)) {
             self.results.wait(LAST_CROPS);
         }
         let now = Instant::now();
@@ -158,7 +172,7 @@ impl Follower {
 
     fn end(&mut self, id: TrackId, now: Instant) {
         let Some(mut record) = self.records.remove(&id) else { return };
-        self.results.collect(&mut record, &self.pipeline, now);
+        self.results.collect(&mut record, now);
         let ended = record.end(self.stream.clone(), id);
         if self.pipeline.events().is_some_and(|events| events.applies_to(ended.class_id)) {
             (self.ended)(ended);
@@ -168,7 +182,37 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.results.clear(&self.pipeline);
+        self.results.close();
+    }
+}
+
+/// A crop that goes to a stage.
+struct Crop {
+    event: EventId,
+    /// The detection that its track's newest result is of.
+    known: Option<EventId>,
+    stage: usize,
+    region: Region,
+    /// Memory of the frame that it keeps.
+    charge: Arc<Charge>,
+}
+
+/// A frame that is kept, once for all of its crops, as long as one of them is under way.
+struct Held<'a> {
+    frame: &'a Frame,
+    budget: &'a Budget,
+    charge: Option<Arc<Charge>>,
+}
+
+impl Held<'_> {
+    /// Memory for the frame, where there is some: as for frames in caches, a quarter stays free for others.
+    fn charge(&mut self) -> Option<Arc<Charge>> {
+        if self.charge.is_none() {
+            let image = &self.frame.image;
+            let bytes = (0..image.format().planes()).map(|plane| image.plane(plane).0.len() as u64).sum();
+            self.charge = self.budget.take_within(3, bytes).map(Arc::new);
+        }
+        self.charge.clone()
     }
 }
 
@@ -177,12 +221,12 @@ fn look(
     record: &mut Record,
     shots: &dyn Shots,
     pipeline: &Pipeline,
-    frame: &Frame,
+    held: &mut Held<'_>,
     detection: &Detection,
     event: EventId,
     now: Instant,
-) -> Vec<(usize, Region)> {
-    let image = &frame.image;
+) -> Vec<Crop> {
+    let image = &held.frame.image;
     let picture = image.source_size();
     let wants_event = pipeline.events().is_some_and(|events| events.applies_to(detection.class_id));
     let stages = pipeline.stages().iter().enumerate();
@@ -206,13 +250,17 @@ fn look(
     let moved = || known.as_ref().map(|(landmarks, _)| landmarks.points.clone()).unwrap_or_default();
     let mut wanted = Vec::with_capacity(crops.len());
     for (index, stage, roi) in crops {
-        if record.wants_result(index, stage.policy.when, quality) {
-            record.sent(index, event, detection.bbox, quality, now);
-            // Landmarks of the track tell which way the object is turned, where the detector does not.
-            let points = if keypoints.is_empty() { moved() } else { keypoints.clone() };
-            wanted.push((index, stage.region(roi, &points)));
-        } else {
+        // Landmarks of the track tell which way the object is turned, where the detector does not.
+        let region = stage.upright(&keypoints).or_else(|| stage.upright(&moved()));
+        let comes_later = region.is_none() && stage.align.is_some() && pipeline.gives_points(index);
+        if comes_later || !record.wants_result(index, &stage.policy, quality, now) {
             stage.metrics.crop(CropOutcome::Known);
+        } else if let Some(charge) = held.charge() {
+            let known = record.known(index).map(|known| known.event);
+            record.sent(index, event, detection.bbox, quality, now);
+            wanted.push(Crop { event, known, stage: index, region: region.unwrap_or(Region::Box(roi)), charge });
+        } else {
+            stage.metrics.crop(CropOutcome::QueueFull);
         }
     }
     wanted
@@ -234,37 +282,50 @@ fn settle(detection: &mut Detection, record: Option<&Record>, pipeline: &Pipelin
 
 impl Results {
     /// Sends a crop, and counts what becomes of it.
-    fn send(self: &Arc<Self>, stage: &Stage, index: usize, frame: Arc<Frame>, roi: Region, event: EventId) {
+    fn send(
+        self: &Arc<Self>,
+        stage: &Stage,
+        key: (EventId, usize),
+        frame: Arc<Frame>,
+        roi: Region,
+        charge: Arc<Charge>,
+    ) {
         self.state.lock().under_way += 1;
-        let mut pending =
-            Pending { results: self.clone(), metrics: stage.metrics.clone(), key: (event, index), open: true };
+        let mut pending = Pending { results: self.clone(), key, open: true, _charge: charge };
         let reply = Box::new(move |completed: Completed| pending.settle(completed.answer.output));
         let request = Request { frame, roi: Some(roi), thresholds: stage.batcher.spec().thresholds };
         stage.batcher.submit_shared(request, stage.bound(), reply);
     }
 
     /// Gives a record what has come for it.
-    fn collect(&self, record: &mut Record, pipeline: &Pipeline, now: Instant) {
+    fn collect(&self, record: &mut Record, now: Instant) {
         if !record.is_waiting() {
             return;
         }
         let mut state = self.state.lock();
-        let lost = now.checked_sub(RESULT_AGE).unwrap_or(now);
-        record.collect(lost, |stage, event| {
+        record.collect(now, |stage, event| {
             let result = state.cache.take(&(event, stage))?;
-            pipeline.stages()[stage].metrics.results(-1);
+            self.metrics[stage].results(-1);
             Some(result)
         });
     }
 
-    fn expire(&self, pipeline: &Pipeline, now: Instant) {
+    fn expire(&self, now: Instant) {
         let mut state = self.state.lock();
         if state.cache.is_empty() {
             return;
         }
         let gone = state.cache.expire(now);
         drop(state);
-        count_gone(pipeline, &gone);
+        self.unread(&gone);
+    }
+
+    /// Results that nobody asked for.
+    fn unread(&self, gone: &[(EventId, usize)]) {
+        for (_, stage) in gone {
+            self.metrics[*stage].results(-1);
+            self.metrics[*stage].unread(1);
+        }
     }
 
     /// Waits until nothing is under way any more, at most so long.
@@ -278,18 +339,19 @@ impl Results {
         }
     }
 
-    fn clear(&self, pipeline: &Pipeline) {
+    /// Nobody will ask any more.
+    fn close(&self) {
         let left = self.state.lock().cache.close();
-        count_gone(pipeline, &left);
+        self.unread(&left);
     }
 }
 
 /// A crop of which nothing is known yet. It is counted exactly once, also when whoever had it panicked.
 struct Pending {
     results: Arc<Results>,
-    metrics: StageMetrics,
     key: (EventId, usize),
     open: bool,
+    _charge: Arc<Charge>,
 }
 
 impl Pending {
@@ -297,7 +359,8 @@ impl Pending {
         if !std::mem::replace(&mut self.open, false) {
             return;
         }
-        self.metrics.crop(match &answer {
+        let metrics = &self.results.metrics[self.key.1];
+        metrics.crop(match &answer {
             Ok(_) => CropOutcome::Answered,
             Err(InferError::QueueFull { .. }) => CropOutcome::QueueFull,
             Err(InferError::Dropped(_) | InferError::Shutdown { .. }) => CropOutcome::Shutdown,
@@ -306,13 +369,15 @@ impl Pending {
         let mut state = self.results.state.lock();
         state.under_way -= 1;
         // A failure is stored as one, apart from what is still under way.
-        let unread = state.cache.put(self.key, answer.ok(), Instant::now());
+        let result = answer.map_err(|error| match error {
+            InferError::QueueFull { .. } => NoResult::Refused,
+            _ => NoResult::Failed,
+        });
+        let unread = state.cache.put(self.key, result, Instant::now());
         drop(state);
         self.results.answered.notify_all();
-        self.metrics.results(1);
-        // Those that had to go are nearly always of the same stage.
-        self.metrics.results(-(unread.len() as i64));
-        self.metrics.unread(unread.len() as u64);
+        metrics.results(1);
+        self.results.unread(&unread);
     }
 }
 
@@ -321,16 +386,6 @@ impl Drop for Pending {
         let lost = || InferError::Failed { model: String::new(), reason: "the crop was lost".to_owned() };
         if self.open {
             self.settle(Err(lost()));
-        }
-    }
-}
-
-/// Results that nobody asked for.
-fn count_gone(pipeline: &Pipeline, gone: &[(EventId, usize)]) {
-    for (_, stage) in gone {
-        if let Some(stage) = pipeline.stages().get(*stage) {
-            stage.metrics.results(-1);
-            stage.metrics.unread(1);
         }
     }
 }

@@ -16,7 +16,7 @@ use vigia_core::result::FrameResult;
 use vigia_core::source::{EncodedPicture, Flow, FrameSink, SourceError};
 use vigia_core::stream::StreamState;
 
-use super::run::Event;
+use super::run::{Arrived, Event};
 use super::{Outcome, Shared, Status, Waiter};
 use crate::batcher::{Encoded, Picture};
 use crate::memory::Charge;
@@ -187,7 +187,7 @@ impl Shared {
             Ok(Frame { stream, frame_id, captured_at, pts: None, image, decode })
         });
         let picture = Encoded { owner: self.stream.clone(), pool: self.means.pool.clone(), decode };
-        let deliver = self.deliver(number, waiter);
+        let deliver = self.deliver(number, now, waiter);
         self.pipeline.submit_live(Picture::Encoded(picture), thresholds, live, Box::new(cached), deliver);
         Ok(frame_id)
     }
@@ -202,7 +202,7 @@ impl Shared {
                 // Numbers go on where the source was opened again.
                 frame.frame_id = frame_id;
                 frame.stream = self.stream.clone();
-                let deliver = self.deliver(number, None);
+                let deliver = self.deliver(number, now, None);
                 let picture = Picture::Frame(Arc::new(frame));
                 self.pipeline.submit_live(picture, thresholds, live, Box::new(cached), deliver);
                 Flow::Continue
@@ -240,9 +240,9 @@ impl Shared {
         error
     }
 
-    fn deliver(self: &Arc<Self>, number: u64, waiter: Option<Waiter>) -> Deliver {
+    fn deliver(self: &Arc<Self>, number: u64, offered: Instant, waiter: Option<Waiter>) -> Deliver {
         let awaited = waiter.map(|waiter| Awaited { waiter: Some(waiter), shared: self.clone() });
-        let mut settler = Settler { number, shared: self.clone(), awaited, told: false };
+        let mut settler = Settler { number, offered, shared: self.clone(), awaited, told: false };
         Box::new(move |result| settler.tell(result))
     }
 }
@@ -250,6 +250,7 @@ impl Shared {
 /// Tells the stream what became of a frame, exactly once: also when whoever had it panicked.
 struct Settler {
     number: u64,
+    offered: Instant,
     shared: Arc<Shared>,
     awaited: Option<Awaited>,
     told: bool,
@@ -260,7 +261,9 @@ impl Settler {
         self.told = true;
         match outcome {
             Ok(result) => {
-                let event = Event::Result(self.number, Box::new(result), self.awaited.take());
+                let (offered, awaited) = (self.offered, self.awaited.take());
+                let arrived = Arrived { offered, result: Box::new(result), awaited };
+                let event = Event::Result(self.number, arrived);
                 // A stream that is gone wants to know nothing; one that is there has room for each of its frames.
                 if let Err(TrySendError::Full(_)) = self.shared.events.try_send(event) {
                     tracing::error!("a stream had no room for the result of its own frame");

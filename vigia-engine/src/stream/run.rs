@@ -1,6 +1,6 @@
 //! A stream's thread: opens the source, watches the time, settles frames in their order, ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,12 +19,21 @@ use crate::worker::StopFlag;
 
 /// What the stream's thread is told.
 pub(super) enum Event {
-    /// The frame of this number has a result, and this one waits for it.
-    Result(u64, Box<FrameResult>, Option<Awaited>),
+    /// The frame of this number has a result.
+    Result(u64, Arrived),
     /// The source is over.
     Ended(Result<(), SourceError>),
     /// Look at the stop flag, at the time, and whether the way is free for results that came early.
     Wake,
+}
+
+/// A frame's result.
+pub(super) struct Arrived {
+    /// When the frame came.
+    pub(super) offered: Instant,
+    pub(super) result: Box<FrameResult>,
+    /// Who waits for it.
+    pub(super) awaited: Option<Awaited>,
 }
 
 /// What comes after a source.
@@ -46,8 +55,11 @@ pub(super) struct Loop {
     publish: Box<dyn FnMut(Arc<FrameResult>) + Send>,
     inbox: Receiver<Event>,
     /// Results that came before their turn.
-    early: BTreeMap<u64, (Box<FrameResult>, Option<Awaited>)>,
+    early: BTreeMap<u64, Arrived>,
     follower: Follower,
+    /// Numbers of the first frames that come from another opening of the source than those before: what was followed ends
+    /// there.
+    cuts: VecDeque<u64>,
 }
 
 impl Loop {
@@ -58,7 +70,7 @@ impl Loop {
         inbox: Receiver<Event>,
         follower: Follower,
     ) -> Self {
-        Self { shared, feed, publish, inbox, early: BTreeMap::new(), follower }
+        Self { shared, feed, publish, inbox, early: BTreeMap::new(), follower, cuts: VecDeque::new() }
     }
 
     pub(super) fn supervise(mut self, stop: &StopFlag, gone: Box<dyn FnOnce() + Send>) {
@@ -69,8 +81,12 @@ impl Loop {
             self.shared.give_up(DropReason::Failed);
             let error = "the stream's worker failed in a way it should not";
             self.shared.set_state(StreamState::Failed, Some("panicked"), Some(error));
+            let follower = &mut self.follower;
+            if catch_unwind(AssertUnwindSafe(|| follower.finish(false))).is_err() {
+                tracing::error!(stream = %self.shared.stream.id, "tracks could not be ended");
+            }
         }
-        let Self { shared, feed, publish, inbox, early, follower } = self;
+        let Self { shared, feed, publish, inbox, early, follower, cuts: _ } = self;
         // Whoever listens to the results, or waits for one, learns of the end now, not when the stream leaves the dictionary.
         drop((publish, feed, follower));
         shared.pipeline.forget(&shared.stream);
@@ -122,9 +138,10 @@ impl Loop {
             repeats = outcome.is_ok();
             match self.after(outcome, worked, began.elapsed()) {
                 Next::Again(pause) => {
-                    self.pause(pause, stop);
                     // What was seen before is not what is seen when it is back.
-                    self.follower.finish(!stop.is_set());
+                    self.cuts.push_back(self.shared.status.lock().submitted);
+                    self.end_tracks();
+                    self.pause(pause, stop);
                 }
                 Next::Over(state, error) => return (state, error),
             }
@@ -260,7 +277,7 @@ impl Loop {
     /// Takes in what it was told. Whoever called looks at the stop flag and the time next.
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Result(number, result, awaited) => drop(self.early.insert(number, (result, awaited))),
+            Event::Result(number, arrived) => drop(self.early.insert(number, arrived)),
             // A swap, so that what was set before the wake-up is seen after it.
             Event::Wake => drop(self.shared.woken.swap(false, Ordering::AcqRel)),
             Event::Ended(_) => {}
@@ -271,7 +288,8 @@ impl Loop {
                 // One before it is still under way.
                 break;
             }
-            let (mut result, awaited) = first.remove();
+            let number = *first.key();
+            let Arrived { offered, mut result, awaited } = first.remove();
             let (total, now) = (result.timing.total, Instant::now());
             status.open.pop_first();
             status.inferred += 1;
@@ -281,7 +299,11 @@ impl Loop {
             drop(status);
             self.shared.metrics.inferred.inc();
             self.shared.metrics.took(&result.timing);
-            self.follower.follow(&mut result, confidence, now);
+            while self.cuts.front().is_some_and(|&cut| number >= cut) {
+                self.cuts.pop_front();
+                self.follower.finish(false);
+            }
+            self.follower.follow(&mut result, confidence, offered);
             let result = Arc::new(*result);
             let publish = &mut self.publish;
             let published = catch_unwind(AssertUnwindSafe(|| publish(result.clone())));
@@ -291,6 +313,18 @@ impl Loop {
             if let Err(panic) = published {
                 resume_unwind(panic);
             }
+        }
+        self.end_tracks();
+    }
+
+    /// Ends the tracks of a source that is over once nothing of it is under way.
+    fn end_tracks(&mut self) {
+        while let Some(&cut) = self.cuts.front() {
+            if self.shared.status.lock().open.first().is_some_and(|&first| first < cut) {
+                return;
+            }
+            self.cuts.pop_front();
+            self.follower.finish(false);
         }
     }
 }

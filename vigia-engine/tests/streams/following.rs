@@ -16,10 +16,10 @@ use vigia_core::result::FrameResult;
 use vigia_core::source::{Flow, FrameSink};
 use vigia_core::stream::StreamState;
 use vigia_core::track::{TrackId, TrackerPolicy};
-use vigia_engine::metrics::{CropOutcome, Metrics, StageMetrics};
+use vigia_engine::metrics::{CropOutcome, Metrics, StageMetrics, StreamMetrics};
 use vigia_engine::pipeline::{Pipeline, Stage};
-use vigia_engine::stream::{Feed, Stream};
-use vigia_testkit::live::{Heard, means};
+use vigia_engine::stream::{Feed, Stream, StreamOptions};
+use vigia_testkit::live::{Heard, listeners, means};
 use vigia_testkit::{Gate, PushedSource, Script, batcher, corner_landmarks, finds};
 
 use crate::support::{door, fifo, picture, start_with, wait_for};
@@ -264,24 +264,102 @@ fn a_stream_that_is_removed_waits_for_no_crop() {
 }
 
 #[test]
+fn each_play_of_a_source_has_tracks_of_its_own() {
+    let pipeline = Pipeline::new(Arc::new(batcher("scripted", 1, 64, 1, finds(vec![thing()]))), Vec::new());
+    let pipeline = pipeline.with_tracking(TrackerPolicy::default()).with_events(EventPolicy::default());
+    let (open, sinks) = PushedSource::opener();
+    let options = StreamOptions { repeat: true, ..fifo(32) };
+    let (stream, heard) = start_with(door(), Arc::new(pipeline), options, Feed::Pulled(open), means());
+    for _ in 0..3 {
+        let mut sink = sinks.recv().expect("opened again");
+        // The end comes while frames are still under way.
+        for n in 0..12 {
+            let pts = Some(Duration::from_millis(40) * n);
+            assert_eq!(sink.frame(Frame { pts, ..picture() }), Flow::Continue);
+        }
+        sink.end(Ok(()));
+    }
+    wait_for(&stream, |status| status.inferred == 36);
+    stream.stop();
+    let ended: Vec<_> = heard.ended.iter().map(|track| track.detections).collect();
+    assert_eq!(ended, [12, 12, 12]);
+}
+
+#[test]
+fn a_stream_that_panics_tells_of_its_tracks() {
+    let pipeline = Pipeline::new(Arc::new(batcher("scripted", 1, 8, 1, finds(vec![thing()]))), Vec::new());
+    let pipeline = pipeline.with_tracking(TrackerPolicy::default()).with_events(EventPolicy::default());
+    let (open, sinks) = PushedSource::opener();
+    let (mut listeners, heard) = listeners();
+    let mut frames = 0;
+    listeners.publish = Box::new(move |_result| {
+        frames += 1;
+        if frames == 5 {
+            std::panic::resume_unwind(Box::new("on purpose"));
+        }
+    });
+    let feed = Feed::Pulled(open);
+    let metrics = StreamMetrics::default();
+    let stream = Stream::start(door(), Arc::new(pipeline), fifo(8), feed, listeners, means(), metrics);
+    let stream = stream.expect("a thread");
+    let mut sink = sinks.recv().expect("opened");
+    for n in 0..5 {
+        let pts = Some(Duration::from_millis(40) * n);
+        assert_eq!(sink.frame(Frame { pts, ..picture() }), Flow::Continue);
+        wait_for(&stream, |status| status.pending == 0);
+    }
+    wait_for(&stream, |status| status.state == StreamState::Failed);
+    assert_eq!(heard.ended.recv().map(|track| track.detections), Ok(5));
+}
+
+#[test]
+fn frames_without_times_are_followed_by_when_they_came() {
+    // Results come in batches of 8, long after the frames: what moves is followed all the same.
+    let (script, gate) = Gate::before(Arc::new(|batch: &[Request]| {
+        let found = |request: &Request| {
+            let x1 = request.frame.frame_id as f32 * 6.0;
+            Ok(Output::Detections(vec![Detection::new(0, 0.9, BBox { x1, y1: 8.0, x2: x1 + 32.0, y2: 40.0 })]))
+        };
+        Ok(batch.iter().map(found).collect())
+    }));
+    let pipeline = Pipeline::new(Arc::new(batcher("scripted", 8, 64, 1, script)), Vec::new());
+    let pipeline = Arc::new(pipeline.with_tracking(TrackerPolicy::default()));
+    let (open, sinks) = PushedSource::opener();
+    let (_stream, heard) = start_with(door(), pipeline, fifo(64), Feed::Pulled(open), means());
+    let mut sink = sinks.recv().expect("opened");
+    for _ in 0..40 {
+        assert_eq!(sink.frame(picture()), Flow::Continue);
+        vigia_testkit::pause(Duration::from_millis(20));
+    }
+    drop(gate);
+    let tracks: Vec<_> = heard.results.iter().take(40).filter_map(|result| result.detections[0].track).collect();
+    assert!(tracks.len() >= 38 && tracks.iter().all(|track| *track == tracks[0]), "{tracks:?}");
+}
+
+#[test]
 fn a_hundred_thousand_events_leave_nothing_behind() {
     let things: Vec<_> =
         (0..5).map(|n| Detection::new(0, 0.9, BBox { x1: n as f32, y1: 0.0, x2: n as f32 + 30.0, y2: 30.0 })).collect();
     // They are there for three frames and gone for a minute, again and again, as other objects each time.
     let mut followed = followed(finds(things), Some((corner_landmarks(), When::Always)));
-    let mut last = EventId(0);
+    let (mut last, mut times) = (EventId(0), 0);
     while last.0 < 100_000 {
-        if followed.frames % 3 == 0 {
+        if last.0.is_multiple_of(15) {
             followed.frames += 1500;
+            times += 1;
         }
         let result = followed.next();
         let events: Vec<_> = result.detections.iter().filter_map(|detection| detection.event).collect();
         assert!(events.len() == 5 && events.iter().all(|event| *event > last), "numbers grow");
         last = *events.iter().max().expect("five");
     }
-    let ended = followed.heard.ended.try_iter().count();
-    assert!(ended > 1000, "{ended}");
-    let (_, crops, _) = followed.end();
+    let mut ended: Vec<_> = followed.heard.ended.try_iter().map(|track| track.track).collect();
+    let (heard, crops, _) = followed.end();
+    ended.extend(heard.ended.iter().map(|track| track.track));
+    assert_eq!(ended.len(), 5 * times, "one event for each object");
+    ended.sort_unstable();
+    ended.dedup();
+    assert_eq!(ended.len(), 5 * times, "and none twice");
     assert_eq!(crops.waiting(), 0, "each result was read, or let go");
     assert!(total(&crops) >= 90_000, "{}", total(&crops));
 }

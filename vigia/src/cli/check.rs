@@ -34,7 +34,7 @@ pub(super) struct CheckArgs {
 /// ```text
 /// tiny-face
 ///           ├─ track    confirmed after 2 detections, kept 2s without one
-///           ├─ stage    face-landmarks-68: face, from 24 px, margin 0, when better
+///           ├─ stage    face-landmarks-68: face, from 24 px, margin 0, when better or 1s old
 ///           └─ events   face
 /// ```
 fn drawing(pipeline: &PipelineConfig) -> String {
@@ -44,12 +44,13 @@ fn drawing(pipeline: &PipelineConfig) -> String {
         format!("track    confirmed after {confirm} detections, kept {} without one", humantime::format_duration(*lost))
     });
     let stages = pipeline.stages.iter().map(|stage| {
-        let StageConfig { model, classes, min_size, margin, when, align } = stage;
+        let StageConfig { model, classes, min_size, margin, when, refresh, align } = stage;
+        let refresh = refresh.map(|age| format!(" or {} old", humantime::format_duration(age))).unwrap_or_default();
         let align = if *align { ", upright" } else { "" };
         // Without a tracker, streams have nobody who would read what comes later.
         let posted = if pipeline.track.is_none() { ", posted pictures only: track is absent" } else { "" };
         format!(
-            "stage    {model}: {}, from {min_size} px, margin {margin}, when {}{align}{posted}",
+            "stage    {model}: {}, from {min_size} px, margin {margin}, when {}{refresh}{align}{posted}",
             named(classes),
             when.as_str()
         )

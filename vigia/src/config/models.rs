@@ -167,7 +167,7 @@ pub struct TrackConfig {
     #[serde(deserialize_with = "units::count")]
     #[schemars(with = "units::Count")]
     pub confirm: u32,
-    /// How long a track is kept without a detection; up to 1 hour.
+    /// How long a track is kept without a detection; from 100ms to 1 hour.
     #[serde(with = "units::duration")]
     #[schemars(with = "units::Span")]
     pub lost: Duration,
@@ -199,8 +199,11 @@ impl TrackConfig {
         if !(1..=1000).contains(&self.confirm) {
             return Err(format!("track.confirm must be from 1 to 1000, not {}", self.confirm));
         }
-        if self.lost > Duration::from_hours(1) {
-            return Err("track.lost must be 1 hour at most".to_owned());
+        if self.new < self.high {
+            return Err(format!("track.new ({}) must not be below track.high ({})", self.new, self.high));
+        }
+        if !(Duration::from_millis(100)..=Duration::from_hours(1)).contains(&self.lost) {
+            return Err("track.lost must be from 100ms to 1 hour".to_owned());
         }
         Ok(())
     }
@@ -277,6 +280,11 @@ pub struct StageConfig {
     /// the best one before; `always`, in every frame; `once`, until there is a result.
     #[serde(default)]
     pub when: WhenName,
+    /// Looks at an object that is followed again, too, when what is known of it is older than this, from 1ms to 1 hour;
+    /// null: not for that reason.
+    #[serde(default, with = "units::optional_duration")]
+    #[schemars(with = "Option<units::Span>")]
+    pub refresh: Option<Duration>,
     /// Turns faces upright by eyes, nose and mouth, where the detector's keypoints or the landmarks of the track tell, and
     /// cuts them as ArcFace networks expect it; `margin` has no effect then.
     #[serde(default)]
@@ -298,6 +306,8 @@ impl PipelineConfig {
             min_size: StageConfig::default_min_size(),
             margin: 0.0,
             when: WhenName::default(),
+            // A face turns and speaks: points that only move with its box would soon be beside it.
+            refresh: Some(Duration::from_secs(1)),
             align: false,
         };
         Self {
@@ -314,9 +324,16 @@ impl PipelineConfig {
         } else if self.events.is_some() {
             return Err("events needs track: write \"track: {}\" to follow objects with the defaults".to_owned());
         }
-        for stage in &self.stages {
+        for (index, stage) in self.stages.iter().enumerate() {
+            if self.stages[..index].iter().any(|other| other.model == stage.model) {
+                return Err(format!("stages: model {} is there twice; name its classes in one stage", stage.model));
+            }
             if !(0.0..=10_000.0).contains(&stage.min_size) {
                 return Err(format!("stages: min_size must be from 0 to 10000 pixels, not {}", stage.min_size));
+            }
+            let fits = |refresh: Duration| (Duration::from_millis(1)..=Duration::from_hours(1)).contains(&refresh);
+            if !stage.refresh.is_none_or(fits) {
+                return Err("stages: refresh must be from 1ms to 1 hour, or null".to_owned());
             }
             if !(0.0..=5.0).contains(&stage.margin) {
                 return Err(format!("stages: margin must be from 0 to 5 (a share of the box), not {}", stage.margin));

@@ -108,6 +108,27 @@ pub(super) mod duration {
     }
 }
 
+/// The same, or null.
+pub(super) mod optional_duration {
+    use serde::Deserialize;
+
+    use super::{Deserializer, Duration, duration, written};
+
+    #[derive(Deserialize)]
+    struct Given(#[serde(with = "duration")] Duration);
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Given>::deserialize(d)?.map(|Given(given)| given))
+    }
+
+    pub(in super::super) fn serialize<S: serde::Serializer>(value: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => s.collect_str(&written(value)),
+            None => s.serialize_none(),
+        }
+    }
+}
+
 /// The schema of [`bytes`].
 pub(super) struct Bytes;
 

@@ -120,7 +120,7 @@ fn check_draws_the_pipelines_and_names_mistakes() {
     let run = vigia(&["check", "vigia.example.yaml"]);
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
     let drawing = "pipeline faces: tiny-face\n          ├─ track    confirmed after 2 detections, kept 2s without one\n          \
-                   ├─ stage    face-landmarks-68: face, from 24 px, margin 0, when better\n          └─ events   face\n";
+                   ├─ stage    face-landmarks-68: face, from 24 px, margin 0, when better or 1s old\n          └─ events   face\n";
     assert!(run.stdout.contains(drawing), "{}", run.stdout);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("vigia.yaml");
