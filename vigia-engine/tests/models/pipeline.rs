@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use vigia_core::backend::{InferError, Output};
+use vigia_core::backend::{InferError, Output, Region, Request};
 use vigia_core::cascade::StagePolicy;
 use vigia_core::detection::{Detection, Keypoint, Thresholds};
-use vigia_core::geometry::{BBox, Point};
+use vigia_core::geometry::{Affine, BBox, Point};
 use vigia_core::landmarks::LandmarksSource;
+use vigia_core::model::{Family, ModelSpec};
 use vigia_core::result::FrameResult;
 use vigia_engine::batcher::{Batcher, Picture};
-use vigia_engine::metrics::StageMetrics;
-use vigia_engine::pipeline::{Pipeline, Stage, receiver};
-use vigia_testkit::{Script, boxes_by_frame, corner_landmarks, frame};
+use vigia_engine::metrics::{ModelMetrics, StageMetrics};
+use vigia_engine::pipeline::{Align, Pipeline, Stage, receiver};
+use vigia_testkit::{Script, batcher_with, boxes_by_frame, corner_landmarks, frame, spec};
 
 fn batcher(name: &str, script: Script) -> Arc<Batcher> {
     Arc::new(vigia_testkit::batcher(name, 8, 64, 1, script))
@@ -54,6 +55,34 @@ fn without_a_second_stage_only_keypoints_speak() {
     let pipeline = Pipeline::new(batcher("faces", three_faces()), Vec::new());
     let result = run(&pipeline, 0).expect("a result");
     assert_eq!(sources(&result), [Some(LandmarksSource::Detector), None, None]);
+}
+
+#[test]
+fn crops_that_are_turned_upright_come_after_the_points_to_do_it_by() {
+    // One point is enough for this one: it says where the object is.
+    let by_one: Align = |points, _size| match points {
+        [point] => Some(Affine { x: [1.0, 0.0, point.x], y: [0.0, 1.0, point.y] }),
+        _ => None,
+    };
+    let turned: Script = Arc::new(|batch: &[Request]| {
+        let origin = |request: &Request| match request.roi {
+            Some(Region::Aligned(affine)) => Ok(Output::Embedding(vec![affine.x[2], affine.y[2]])),
+            _ => Err(InferError::EmptyCrop),
+        };
+        Ok(batch.iter().map(origin).collect())
+    });
+    let points = ModelSpec { family: Family::FaceLandmarks68, ..spec("points", 8) };
+    let points = Arc::new(batcher_with(&points, 64, 1, corner_landmarks(), ModelMetrics::default()));
+    let stage =
+        |batcher, align| Stage { batcher, policy: StagePolicy::default(), align, metrics: StageMetrics::default() };
+    // In this order, too: who needs points is asked last.
+    let stages = vec![stage(batcher("turned", turned), Some(by_one)), stage(points, None)];
+    let pipeline = Pipeline::new(batcher("faces", boxes_by_frame()), stages);
+    let result = run(&pipeline, 7).expect("a result");
+    let face = &result.detections[0];
+    assert_eq!(face.landmarks.as_ref().map(|l| l.landmarks.points[0]), Some(Point { x: 7.0, y: 0.0 }));
+    let said: Vec<_> = face.attributes.iter().map(|a| (a.model.as_str(), &a.output)).collect();
+    assert_eq!(said, [("turned", &Output::Embedding(vec![7.0, 0.0]))]);
 }
 
 #[test]

@@ -5,22 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use vigia_core::backend::{InferError, Output, Request};
+use vigia_core::backend::{InferError, Output, Region, Request};
 use vigia_core::cascade::{EventPolicy, StagePolicy, When};
 use vigia_core::detection::{Detection, Keypoint};
 use vigia_core::event::EventId;
 use vigia_core::frame::Frame;
-use vigia_core::geometry::{BBox, Point};
+use vigia_core::geometry::{Affine, BBox, Point};
 use vigia_core::landmarks::LandmarksSource;
+use vigia_core::model::{Family, ModelSpec};
 use vigia_core::result::FrameResult;
 use vigia_core::source::{Flow, FrameSink};
 use vigia_core::stream::StreamState;
 use vigia_core::track::{TrackId, TrackerPolicy};
-use vigia_engine::metrics::{CropOutcome, Metrics, StageMetrics, StreamMetrics};
-use vigia_engine::pipeline::{Pipeline, Stage};
+use vigia_engine::metrics::{CropOutcome, Metrics, ModelMetrics, StageMetrics, StreamMetrics};
+use vigia_engine::pipeline::{Align, Pipeline, Stage};
 use vigia_engine::stream::{Feed, Stream, StreamOptions};
 use vigia_testkit::live::{Heard, listeners, means};
-use vigia_testkit::{Gate, PushedSource, Script, batcher, corner_landmarks, finds};
+use vigia_testkit::{Gate, PushedSource, Script, batcher, batcher_with, corner_landmarks, finds, spec};
 
 use crate::support::{door, fifo, picture, start_with, wait_for};
 
@@ -51,6 +52,10 @@ fn followed(detector: Script, stage: Option<(Script, When)>) -> Followed {
         metrics: crops.clone(),
     });
     let pipeline = Pipeline::new(Arc::new(batcher("scripted", 1, 8, 1, detector)), stages.into_iter().collect());
+    followed_through(pipeline, crops)
+}
+
+fn followed_through(pipeline: Pipeline, crops: StageMetrics) -> Followed {
     let pipeline = pipeline.with_tracking(TrackerPolicy::default()).with_events(EventPolicy::default());
     let (open, sinks) = PushedSource::opener();
     let (stream, heard) = start_with(door(), Arc::new(pipeline), fifo(8), Feed::Pulled(open), means());
@@ -170,6 +175,36 @@ fn landmarks_come_later_and_move_with_the_box() {
     // Nothing became better: one crop was sent, all others were known.
     assert_eq!(crops.crops(CropOutcome::Answered), 1);
     assert_eq!((crops.waiting(), crops.crops(CropOutcome::Known)), (0, frames - 1));
+}
+
+#[test]
+fn a_crop_that_is_to_be_turned_upright_waits_for_points() {
+    let by_one: Align = |points, _size| match points {
+        [point] => Some(Affine { x: [1.0, 0.0, point.x], y: [0.0, 1.0, point.y] }),
+        _ => None,
+    };
+    let turned: Script = Arc::new(|batch: &[Request]| {
+        let is_turned = |request: &Request| match request.roi {
+            Some(Region::Aligned(_)) => Ok(Output::Embedding(vec![1.0])),
+            _ => Ok(Output::Embedding(vec![0.0])),
+        };
+        Ok(batch.iter().map(is_turned).collect())
+    });
+    let points = ModelSpec { family: Family::FaceLandmarks68, ..spec("points", 4) };
+    let points = batcher_with(&points, 64, 1, corner_landmarks(), ModelMetrics::default());
+    let stage = |batcher, align, when| Stage {
+        batcher: Arc::new(batcher),
+        policy: StagePolicy { when, ..StagePolicy::default() },
+        align,
+        metrics: StageMetrics::default(),
+    };
+    let stages =
+        vec![stage(batcher("turned", 4, 64, 1, turned), Some(by_one), When::Once), stage(points, None, When::Better)];
+    let bare = Detection { keypoints: Vec::new(), ..thing() };
+    let pipeline = Pipeline::new(Arc::new(batcher("scripted", 1, 8, 1, finds(vec![bare]))), stages);
+    let mut followed = followed_through(pipeline, Metrics::default().stage("turned"));
+    let result = followed.until(|result| !result.detections[0].attributes.is_empty());
+    assert_eq!(result.detections[0].attributes[0].output, Output::Embedding(vec![1.0]));
 }
 
 #[test]
