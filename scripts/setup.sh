@@ -81,6 +81,14 @@ missing_test_debs() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
 }
 
+# Debian's package would make a server and start it on the port that everybody takes.
+without_postgresql_server() {
+    local config=/etc/postgresql-common/createcluster.d as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    "${as_root[@]}" mkdir -p $config
+    echo 'create_main_cluster = false' | "${as_root[@]}" tee $config/vigia.conf >/dev/null
+}
+
 # What setup needs of the system beyond GStreamer, where it is not there.
 missing_tools() {
     have cc || printf '%s\n' gcc libc6-dev
@@ -101,6 +109,7 @@ install_packages() {
     fi
     if [ $((${#missing[@]} + ${#extra[@]})) -gt 0 ]; then
         if have apt-get && can_be_root; then
+            if [[ " ${extra[*]} " == *" postgresql "* ]]; then without_postgresql_server; fi
             install_debs "${missing[@]}" "${extra[@]}"
         elif [ ${#missing[@]} -gt 0 ]; then
             die "these packages are missing, and installing them needs apt-get and root or sudo. As root:" \
@@ -246,14 +255,25 @@ moto_stamp=.vigia/moto/requirements.txt
 
 needs_moto() { [ -n "${VIGIA_SETUP_TESTS:-}" ] && ! cmp -s $moto_pins $moto_stamp; }
 
+# As where packages cannot be installed: not without them where tests must run, and else only said.
+no_moto() {
+    rm -rf .vigia/moto
+    [ -z "${VIGIA_TESTS_MUST_RUN:-}" ] || die "$1"
+    say "$1; only some tests need it"
+}
+
 install_moto() {
     say "installing moto with pip into .vigia/moto (about 30 MB)"
     rm -rf .vigia/moto
-    python3 -m venv .vigia/moto ||
-        die "python3 makes no virtual environment: install its module venv (Debian: python3-venv)"
+    python3 -m venv .vigia/moto || {
+        no_moto "moto was not installed: python3 makes no virtual environment: install its module venv (Debian: python3-venv)"
+        return
+    }
     .vigia/moto/bin/python -m pip --quiet --disable-pip-version-check --no-input install \
-        --require-hashes --no-deps --only-binary=:all: -r $moto_pins ||
-        die "moto was not installed: pip did not get what $moto_pins pins (its message is above)"
+        --require-hashes --no-deps --only-binary=:all: -r $moto_pins || {
+        no_moto "moto was not installed: pip did not get what $moto_pins pins (its message is above)"
+        return
+    }
     cp $moto_pins $moto_stamp
 }
 

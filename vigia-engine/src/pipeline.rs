@@ -312,10 +312,9 @@ impl Assembly {
     fn with_points(&mut self) -> Vec<(usize, usize, Region)> {
         let (outputs, stages) = (&self.outputs, &self.stages);
         let points = |index: usize| {
-            let of_detection = outputs.range((index, 0)..=(index, usize::MAX)).map(|(_, output)| output);
+            let mut of_detection = outputs.range((index, 0)..=(index, usize::MAX)).map(|(_, output)| output);
             of_detection
-                .filter_map(|output| if let Output::Landmarks(found) = output { Some(&found.points) } else { None })
-                .next()
+                .find_map(|output| if let Output::Landmarks(found) = output { Some(&found.points) } else { None })
         };
         let crop = |(index, stage, roi): (usize, usize, BBox)| {
             let upright = points(index).and_then(|points| stages[stage].upright(points));

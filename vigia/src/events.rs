@@ -16,12 +16,14 @@ mod writer;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
+use tokio::time::timeout;
 use vigia_core::event::EndedTrack;
 use vigia_engine::hub::{Hub, Subscription};
 use vigia_engine::worker::{PoolError, Worker, WorkerPool};
@@ -29,7 +31,7 @@ use vigia_engine::worker::{PoolError, Worker, WorkerPool};
 use self::care::Care;
 use self::queue::Queue;
 use self::record::Pending;
-use self::snapshots::Snapshots;
+use self::snapshots::{Loose, Snapshots};
 use self::store::postgres::{Postgres, Target};
 use self::store::sqlite::Sqlite;
 use self::store::{Picture, Store, StoreError};
@@ -43,8 +45,11 @@ pub use query::{Cursor, NoCursor, Query};
 
 /// Events that may wait for the store.
 const ROOM: usize = 1024;
-/// Requests that may wait to be read.
+/// Bytes of pictures that may wait, as they were cut out.
+const PICTURES: usize = 64_000_000;
+/// Requests that may wait to be read, and how long.
 const READS: usize = 64;
+const READ: Duration = Duration::from_secs(10);
 
 /// Why there can be no events.
 #[derive(Debug, thiserror::Error)]
@@ -74,12 +79,14 @@ struct Inner {
     shared: Arc<Shared>,
     /// Taken when dropped.
     reader: Option<Arc<Mutex<Store>>>,
-    readers: WorkerPool,
+    readers: Loose<WorkerPool>,
     generation: u64,
     grace: Duration,
     /// When the time for writing is over; absent while the server does not end.
     until: Mutex<Option<Instant>>,
     worker: Mutex<Option<Worker>>,
+    /// Ends with the writer.
+    writing: Mutex<Receiver<()>>,
 }
 
 impl std::fmt::Debug for Events {
@@ -147,41 +154,59 @@ impl Events {
             (store.generation().map_err(failed)?, store.totals().map_err(failed)?)
         };
         let shared = Arc::new(Shared {
-            queue: Queue::new(ROOM),
+            queue: Queue::new(ROOM, PICTURES),
             hub: news::hub(),
             metrics: EventMetrics::default(),
             snapshots,
             is_full: AtomicBool::new(false),
+            in_hand: AtomicU64::new(0),
         });
         // Which run of which server an event is of: two that share a database do not take each other's rows for theirs.
         let run = format!("{:08x}-", RandomState::new().build_hasher().finish() as u32);
         let runtime = Builder::new_current_thread().enable_time().build()?;
         let writer = Writer::new(shared.clone(), store, runtime, Care::new(config, totals), run);
-        let worker = Worker::start("events", move |_stop| writer.work())?;
+        let (alive, writing) = sync_channel(0);
+        let worker = Worker::start("events", move |_stop| {
+            writer.work();
+            drop(alive);
+        })?;
         Ok(Self(Arc::new(Inner {
             shared,
             reader: Some(reader),
-            readers: WorkerPool::start("events-read", 1, READS)?,
+            readers: Loose::new(WorkerPool::start("events-read", 1, READS)?),
             generation,
             grace,
             until: Mutex::new(None),
             worker: Mutex::new(Some(worker)),
+            writing: Mutex::new(writing),
         })))
     }
 
     /// Keeps a track that ended, and tells of it once it is kept. Never waits: where too many wait already, this one is
-    /// counted and lost.
+    /// counted and lost; where only its picture has no room, it is kept without.
+    #[expect(clippy::needless_pass_by_value, reason = "whoever tells of a track has no use for it any more")]
     pub fn record(&self, ended: EndedTrack, class: String) {
         let Shared { queue, metrics, is_full, .. } = &*self.0.shared;
-        match queue.offer(Pending { ended, class }) {
+        let pending = Pending::new(ended, &class);
+        let bytes = pending.bytes();
+        let lighten = |pending: &mut Pending| {
+            if pending.picture.take().is_some() {
+                metrics.without_snapshot.inc();
+            }
+        };
+        match queue.offer(pending, bytes, lighten) {
             Ok(waiting) => metrics.waiting(waiting),
-            Err(Pending { ended, .. }) => {
+            Err(Pending { record, .. }) => {
                 let reason = if queue.closed().is_some() { Lost::Shutdown } else { Lost::QueueFull };
                 metrics.dropped(reason).inc();
                 // Once, until there is room again.
                 if !is_full.swap(true, Ordering::Relaxed) {
-                    let (stream, reason) = (&ended.stream.id, reason.as_str());
-                    tracing::error!(%stream, reason, "an event is lost, as more may be: the store does not keep up, or the server ends");
+                    let (stream, reason) = (record.event.stream, reason.as_str());
+                    tracing::error!(
+                        stream,
+                        reason,
+                        "an event is lost, as more may be: the store does not keep up, or the server ends"
+                    );
                 }
             }
         }
@@ -244,7 +269,8 @@ impl Events {
             Picture::None => return Err(none(": none could be cut out, or kept")),
             Picture::Named(name) => name,
         };
-        let picture = self.0.shared.snapshots.read(&name).await.map_err(|error| {
+        let read = timeout(READ, self.0.shared.snapshots.read(&name)).await;
+        let picture = read.unwrap_or_else(|_late| Err("it takes too long".to_owned())).map_err(|error| {
             tracing::error!(event = id, error, "the picture of an event cannot be read");
             ApiError::new(Code::StoreUnavailable, "the picture cannot be read now; try again later")
         })?;
@@ -256,7 +282,13 @@ impl Events {
         work: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let Some(reader) = self.0.reader.clone() else { return Err(unreadable()) };
-        match self.0.readers.call(move || work(&mut reader.lock())).await {
+        let read = self.0.readers.get().call(move || work(&mut reader.lock()));
+        let Ok(read) = timeout(READ, read).await else {
+            self.metrics().store_errors.inc();
+            tracing::error!("events cannot be read: it takes too long");
+            return Err(unreadable());
+        };
+        match read {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(error)) => {
                 self.metrics().store_errors.inc();
@@ -281,20 +313,40 @@ impl Events {
 impl Inner {
     /// How long writing takes at least, where nothing is wrong: what waits is not given up for being late.
     const LEAST: Duration = Duration::from_secs(1);
+    /// How long an attempt that began in time may still take.
+    const PATIENCE: Duration = Duration::from_secs(1);
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         let least = Instant::now() + Self::LEAST;
-        let until = self.until.lock().map_or(Instant::now() + self.grace, |until| until);
-        self.shared.queue.close(until.max(least));
-        drop(self.worker.lock().take());
+        let until = self.until.lock().map_or(Instant::now() + self.grace, |until| until).max(least);
+        self.shared.queue.close(until);
+        let longest = (until + Self::PATIENCE).saturating_duration_since(Instant::now());
+        let worker = self.worker.lock().take();
+        if self.writing.lock().recv_timeout(longest) == Err(RecvTimeoutError::Timeout) {
+            // Whatever it waits for, the end does not.
+            tracing::error!("the store does not answer: what waits for it is lost");
+            self.shared.give_up_waiting(LATE);
+            self.shared.give_up(u64::MAX, Lost::Shutdown, LATE);
+            drop(Loose::new(worker));
+        }
         // A connection to PostgreSQL must not go where tasks run.
-        let reader = self.reader.take();
-        self.readers.run(move || drop(reader));
+        let (reader, (alive, reading)) = (self.reader.take(), sync_channel::<()>(0));
+        let drop_there = move || {
+            drop(reader);
+            drop(alive);
+        };
+        if self.readers.get().offer(drop_there).is_ok() {
+            // Nothing is ever sent: it ends with the reader, or with the time for that.
+            let _gone = reading.recv_timeout(Self::PATIENCE);
+        }
         self.shared.hub.close();
     }
 }
+
+/// Why events are lost whose writer is left behind.
+const LATE: &str = "it does not answer";
 
 fn unreadable() -> ApiError {
     ApiError::new(Code::StoreUnavailable, "the store of events cannot be read now; try again later")

@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use vigia_core::event::EndedTrack;
+use vigia_core::frame::Image;
+use vigia_core::geometry::Size;
 use vigia_vision::picture::{PictureError, RgbImage, encode_jpeg_into, to_rgb};
 
 use crate::wire::{self, EventWire};
@@ -13,17 +15,35 @@ const QUALITY: u8 = 90;
 /// What a row takes besides its text, about.
 const ROW: usize = 400;
 
-/// A track that ended, and the name of its class.
+/// Longest name of a class that is kept, in characters.
+const CLASS: usize = 200;
+
+/// A track that ended, on its way.
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) ended: EndedTrack,
-    pub(super) class: String,
+    pub(super) record: Record,
+    /// Its best shot, as it was cut out.
+    pub(super) picture: Option<Image>,
+}
+
+impl Pending {
+    pub(super) fn new(ended: EndedTrack, class: &str) -> Self {
+        let record = Record::new(&ended, class, String::new());
+        Self { record, picture: ended.best.map(|best| best.picture) }
+    }
+
+    /// What its picture takes, at most.
+    pub(super) fn bytes(&self) -> usize {
+        let size = self.picture.as_ref().map_or(Size::new(0, 0), Image::size);
+        size.width as usize * size.height as usize * 3
+    }
 }
 
 /// A picture and where it is to be kept.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
-    /// `2026-11-21/door-1-7.<key>.jpg`: no other event has it, in whatever run of whatever server.
+    /// `2026-11-21/door-1-7.<store>-<key>.jpg`: no other event has it, in whatever run of whatever server; and nobody
+    /// else's file is taken for it.
     pub(super) name: String,
     pub(super) jpeg: Bytes,
 }
@@ -42,11 +62,10 @@ pub(super) struct Record {
 
 impl Record {
     /// Under the id that its stream, its life of it, and its track give.
-    pub(super) fn new(pending: &Pending, key: String) -> Self {
-        let Pending { ended, class } = pending;
+    pub(super) fn new(ended: &EndedTrack, class: &str, key: String) -> Self {
         let id = format!("{}-{}-{}", ended.stream.id, ended.stream.generation, ended.track);
         // PostgreSQL knows no text with this character.
-        let class = class.replace('\0', "");
+        let class = class.chars().filter(|&c| c != '\0').take(CLASS).collect();
         Self {
             key,
             generation: ended.stream.generation,
@@ -56,17 +75,17 @@ impl Record {
         }
     }
 
-    /// Adds the picture of the best detection, where there is one; `today` is the day as `2026-11-21`.
+    /// Adds the picture of the best detection; `today` is the day as `2026-11-21`, `store` the store's id.
     pub(super) fn add_picture(
         &mut self,
-        ended: &EndedTrack,
+        picture: &Image,
         easel: &mut Easel,
         today: &str,
+        store: &str,
     ) -> Result<(), PictureError> {
-        let Some(best) = &ended.best else { return Ok(()) };
-        to_rgb(&best.picture, &mut easel.canvas);
+        to_rgb(picture, &mut easel.canvas);
         encode_jpeg_into(&easel.canvas, QUALITY, &mut easel.jpeg)?;
-        let name = format!("{today}/{}.{}.jpg", self.event.id, self.key);
+        let name = format!("{today}/{}.{store}-{}.jpg", self.event.id, self.key);
         self.snapshot = Some(Snapshot { name, jpeg: Bytes::copy_from_slice(&easel.jpeg) });
         self.point_to_picture();
         Ok(())
@@ -100,6 +119,15 @@ impl Record {
         let picture = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.jpeg.len());
         i64::try_from(json.len() + picture + ROW).unwrap_or(i64::MAX)
     }
+}
+
+/// Whether a picture of this name is one that this store, by its id, gave the name to; also one that is only half there.
+pub(super) fn is_of(store: &str, name: &str) -> bool {
+    let tag = name.strip_suffix(".new").unwrap_or(name).strip_suffix(".jpg").and_then(|name| name.rsplit_once('.'));
+    let mut parts = tag.map(|(_, tag)| tag).unwrap_or_default().split('-');
+    let is_number =
+        |part: Option<&str>| part.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_hexdigit()));
+    parts.next() == Some(store) && is_number(parts.next()) && is_number(parts.next()) && parts.next().is_none()
 }
 
 /// What making a JPEG takes; kept from one to the next.

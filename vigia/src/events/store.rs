@@ -10,6 +10,8 @@ mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::time::SystemTime;
 
 use super::query::{Cursor, Query};
 use super::record::Record;
@@ -61,6 +63,7 @@ pub(super) trait Database: Send {
 /// The events that there are.
 pub(super) struct Store {
     database: Box<dyn Database>,
+    id: String,
 }
 
 /// What there is, all together.
@@ -98,22 +101,38 @@ pub(super) struct Found {
 }
 
 impl Store {
-    /// Opens what the database holds; makes the tables where there are none.
+    /// Opens what the database holds; makes the tables where there are none. Generations of a new store begin at the
+    /// seconds since 1970: ids of one that was there before it, and is gone, are not given again.
     pub(super) fn open(database: Box<dyn Database>) -> Result<Self, StoreError> {
-        let mut store = Self { database };
+        let mut store = Self { database, id: String::new() };
+        let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let begins = i64::try_from(seconds).unwrap_or_default();
+        let random = (RandomState::new().build_hasher().finish() >> 1).cast_signed();
         let layout = store.database.layout();
         store.transaction(|store| {
             store.database.run(&layout)?;
-            let set = "INSERT INTO vigia_meta (name, number) VALUES ('layout', $1), ('generation', 0) ON CONFLICT (name) DO NOTHING";
-            store.database.query(set, &[Cell::Int(LAYOUT)])?;
+            let set = "INSERT INTO vigia_meta (name, number) VALUES ('layout', $1), ('generation', $2), ('store', $3) \
+                       ON CONFLICT (name) DO NOTHING";
+            store.database.query(set, &[Cell::Int(LAYOUT), Cell::Int(begins), Cell::Int(random)])?;
             let found = store.number("layout")?;
             if found > LAYOUT {
                 let why = format!("it was written by a newer vigia (layout {found}, this one knows {LAYOUT})");
                 return Err(StoreError::Refused(why));
             }
+            store.id = format!("{:016x}", store.number("store")?);
             Ok(())
         })?;
         Ok(store)
+    }
+
+    /// What no other store has: 16 hexadecimal digits.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Leaves a transaction that whoever began it did not come to end.
+    pub(super) fn abandon(&mut self) {
+        let _none = self.database.run("ROLLBACK");
     }
 
     /// Writes all or none. An id that another event has is changed; what was written already, by an attempt of which
@@ -246,7 +265,8 @@ impl Store {
         Ok(optional(row.into_iter().next())?.map_or(Picture::None, Picture::Named))
     }
 
-    /// The highest generation of a stream that an event was ever kept of; 0 before the first.
+    /// The highest generation of a stream that an event was ever kept of, or when the store was made, in seconds since
+    /// 1970, where that is more.
     pub(super) fn generation(&mut self) -> Result<u64, StoreError> {
         Ok(u64::try_from(self.number("generation")?).unwrap_or_default())
     }
@@ -256,35 +276,48 @@ impl Store {
         let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM vigia_events";
         let row = self.database.query(sql, &[])?.into_iter().next().unwrap_or_default();
         let mut row = row.into_iter();
-        let mut next = || Ok(u64::try_from(int(row.next().as_ref())?).unwrap_or_default());
-        Ok(Totals { events: next()?, bytes: next()? })
+        Ok(Totals { events: count(row.next().as_ref())?, bytes: count(row.next().as_ref())? })
     }
 
     /// The events that ended first, at most so many.
     pub(super) fn oldest(&mut self, limit: usize) -> Result<Vec<Old>, StoreError> {
         let sql = format!("SELECT id, ended_at, size, snapshot FROM vigia_events ORDER BY ended_at, id LIMIT {limit}");
-        let old = |row: Vec<Cell>| {
-            let mut row = row.into_iter();
-            Ok(Old {
-                id: text(row.next())?,
-                ended_at: int(row.next().as_ref())?,
-                size: u64::try_from(int(row.next().as_ref())?).unwrap_or_default(),
-                snapshot: optional(row.next())?,
-            })
-        };
-        self.database.query(&sql, &[])?.into_iter().map(old).collect()
+        self.database.query(&sql, &[])?.into_iter().map(|row| old(&mut row.into_iter())).collect()
     }
 
-    /// Forgets events.
-    pub(super) fn remove(&mut self, ids: &[String]) -> Result<(), StoreError> {
+    /// How much there is, and the events that ended first, as of one moment: what another server removes meanwhile is in
+    /// both or in neither.
+    pub(super) fn oldest_of(&mut self, limit: usize) -> Result<(Totals, Vec<Old>), StoreError> {
+        let sql = format!(
+            "SELECT id, ended_at, size, snapshot, (SELECT COUNT(*) FROM vigia_events),
+                 (SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM vigia_events)
+             FROM vigia_events ORDER BY ended_at, id LIMIT {limit}"
+        );
+        let mut totals = Totals::default();
+        let mut oldest = Vec::new();
+        for row in self.database.query(&sql, &[])? {
+            let mut row = row.into_iter();
+            oldest.push(old(&mut row)?);
+            totals = Totals { events: count(row.next().as_ref())?, bytes: count(row.next().as_ref())? };
+        }
+        Ok((totals, oldest))
+    }
+
+    /// Forgets events; how much that was: what another server has removed already is not in it.
+    pub(super) fn remove(&mut self, ids: &[String]) -> Result<Totals, StoreError> {
         if ids.is_empty() {
-            return Ok(());
+            return Ok(Totals::default());
         }
         let values: Vec<Cell> = ids.iter().map(Cell::text).collect();
         let mut sql = "DELETE FROM vigia_events WHERE id IN (".to_owned();
         placeholders(&mut sql, 0, values.len());
-        sql.push(')');
-        self.database.query(&sql, &values).map(drop)
+        sql.push_str(") RETURNING size");
+        let mut removed = Totals::default();
+        for row in self.database.query(&sql, &values)? {
+            removed.events += 1;
+            removed.bytes += count(row.first())?;
+        }
+        Ok(removed)
     }
 
     /// Those of these pictures that belong to an event.
@@ -349,4 +382,17 @@ fn optional(cell: Option<Cell>) -> Result<Option<String>, StoreError> {
 fn int(cell: Option<&Cell>) -> Result<i64, StoreError> {
     let Some(&Cell::Int(number)) = cell else { return Err(strange()) };
     Ok(number)
+}
+
+fn count(cell: Option<&Cell>) -> Result<u64, StoreError> {
+    Ok(u64::try_from(int(cell)?).unwrap_or_default())
+}
+
+fn old(row: &mut impl Iterator<Item = Cell>) -> Result<Old, StoreError> {
+    Ok(Old {
+        id: text(row.next())?,
+        ended_at: int(row.next().as_ref())?,
+        size: count(row.next().as_ref())?,
+        snapshot: optional(row.next())?,
+    })
 }

@@ -119,7 +119,8 @@ pub(super) fn event_example() -> Value {
         "best": {
             "event_id": 3301, "quality": 0.8, "confidence": 0.93,
             "box": {"x1": 410.2, "y1": 120.0, "x2": 498.7, "y2": 236.4},
-            "landmarks": [[431.0, 160.2], [433.1, 171.9]], "landmarks_source": "model"
+            "landmarks": [[431.0, 160.2], [433.1, 171.9]], "landmarks_source": "model",
+            "landmarks_event_id": 3301
         },
         "path": [{"t": 0.0, "x": 300.0, "y": 178.2}, {"t": 2.8, "x": 454.4, "y": 178.2}],
         "snapshot": "/v1/events/door-1-7/best.jpg"

@@ -46,7 +46,7 @@ struct Which {
     /// Ids of streams, with commas between them, whether they still are there or not; all where absent
     #[param(example = "door,yard")]
     stream: Option<String>,
-    /// Names of classes, with commas between them; all where absent
+    /// Names of classes, with commas between them; all where absent. One that has a comma in it cannot be asked for
     #[param(example = "face")]
     class: Option<String>,
     /// Those that ended then or later (RFC 3339)

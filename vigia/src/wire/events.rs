@@ -41,7 +41,7 @@ pub struct EventWire {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Best)]
 pub struct BestWire {
-    /// The detection's number within its stream.
+    /// The detection's number within this life of the stream.
     pub event_id: u64,
     /// 0 to 1: how well the object can be seen.
     pub quality: f64,
@@ -58,6 +58,11 @@ pub struct BestWire {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub landmarks_source: Option<&'static str>,
+    /// The detection whose crop the landmarks were found in, where that is known: `event_id`, or an earlier one of the same
+    /// object, which may have moved or turned since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub landmarks_event_id: Option<u64>,
 }
 
 /// Where an object was.
@@ -111,6 +116,7 @@ impl From<&BestShot> for BestWire {
             bbox: BoxWire::from(bbox),
             landmarks: found.map(|settled| settled.landmarks.points.iter().copied().map(pair).collect()),
             landmarks_source: landmarks.as_ref().map(|settled| settled.source.as_str()),
+            landmarks_event_id: landmarks.as_ref().and_then(|settled| settled.event).map(|event| event.0),
         }
     }
 }

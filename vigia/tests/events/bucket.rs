@@ -4,10 +4,11 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vigia::config::EventsConfig;
 use vigia::error::Code;
+use vigia::events::Events;
 
 use crate::every_event_is_kept::everything;
 use crate::server::Bucket;
@@ -23,10 +24,10 @@ fn config() -> EventsConfig {
 }
 
 /// Runs a test of this file in this program again, with the variables that lead to the bucket.
-fn again(bucket: &Bucket, folder: &Path, test: &str) {
+fn again(url: &str, folder: &Path, test: &str) {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.args(["--exact", &format!("bucket::{test}"), "--nocapture"]).env(FOLDER, folder);
-    command.env("AWS_ENDPOINT_URL", bucket.url()).env("AWS_ALLOW_HTTP", "true").env("AWS_REGION", "eu-west-1");
+    command.env("AWS_ENDPOINT_URL", url).env("AWS_ALLOW_HTTP", "true").env("AWS_REGION", "eu-west-1");
     command.env("AWS_ACCESS_KEY_ID", "vigia").env("AWS_SECRET_ACCESS_KEY", SECRET);
     let output = command.output().expect("it runs");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -48,7 +49,7 @@ fn as_in_a_folder_started_again() {
 fn as_in_a_folder() {
     let Some(bucket) = Bucket::start() else { return };
     let folder = tempfile::tempdir().expect("a folder");
-    again(&bucket, folder.path(), "as_in_a_folder_started_again");
+    again(&bucket.url(), folder.path(), "as_in_a_folder_started_again");
     let names = bucket.names();
     assert_eq!(names.len(), 2, "{names:?}");
     assert!(names.iter().all(|name| name.starts_with("vigia/best/2") && name.contains("/door-1-7.")), "{names:?}");
@@ -72,7 +73,7 @@ fn what_goes_takes_its_picture_along_started_again() {
 fn what_goes_takes_its_picture_along() {
     let Some(bucket) = Bucket::start() else { return };
     let folder = tempfile::tempdir().expect("a folder");
-    again(&bucket, folder.path(), "what_goes_takes_its_picture_along_started_again");
+    again(&bucket.url(), folder.path(), "what_goes_takes_its_picture_along_started_again");
     assert!((1..=6).contains(&bucket.names().len()), "{:?}", bucket.names());
 }
 
@@ -92,5 +93,28 @@ fn a_bucket_that_is_away_costs_no_event() {
     let Some(mut bucket) = Bucket::start() else { return };
     bucket.end();
     let folder = tempfile::tempdir().expect("a folder");
-    again(&bucket, folder.path(), "a_bucket_that_is_away_costs_no_event_started_again");
+    again(&bucket.url(), folder.path(), "a_bucket_that_is_away_costs_no_event_started_again");
+}
+
+#[test]
+fn a_bucket_that_does_not_answer_does_not_hold_the_end_up_started_again() {
+    let Some(folder) = folder() else { return };
+    let events = Events::open(&config(), &folder, Duration::ZERO).expect("opens");
+    (0..40).for_each(|n| events.record(ended("door", 1, n, 1), "face".to_owned()));
+    let began = Instant::now();
+    drop(events);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let kept = Kept::open(&config(), &folder);
+    assert_eq!(kept.ids().len(), 40, "without their pictures");
+    assert!(kept.all().iter().all(|event| event.get("snapshot").is_none()));
+}
+
+#[test]
+fn a_bucket_that_does_not_answer_does_not_hold_the_end_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("http://127.0.0.1:{port}");
+    again(&url, folder.path(), "a_bucket_that_does_not_answer_does_not_hold_the_end_up_started_again");
+    drop(listener);
 }

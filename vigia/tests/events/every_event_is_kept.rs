@@ -60,7 +60,7 @@ fn one_event(kept: &Kept) {
         "started_at": told["started_at"], "ended_at": told["ended_at"], "detections": 42,
         "best": {"event_id": 3301, "quality": 0.8, "confidence": 0.93,
                  "box": {"x1": 410.2, "y1": 120.0, "x2": 498.7, "y2": 236.4},
-                 "landmarks": [[431.0, 160.2]], "landmarks_source": "model"},
+                 "landmarks": [[431.0, 160.2]], "landmarks_source": "model", "landmarks_event_id": 3301},
         "path": [{"t": 0.5, "x": 12.35, "y": 7.0}],
         "snapshot": "/v1/events/door-1-7/best.jpg"
     });

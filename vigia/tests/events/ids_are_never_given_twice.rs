@@ -1,13 +1,14 @@
 //! Streams of a later run have higher generations than any of which an event was ever kept.
 
 use vigia::config::EventsConfig;
+use vigia::events::Events;
 
 use crate::support::{Kept, bare, wait_until};
 
 #[test]
 fn a_later_run_goes_on_above() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut highest = 0;
+    let mut highest = Kept::in_folder(folder.path()).events.last_generation();
     for run in 1..=3_u64 {
         let kept = Kept::in_folder(folder.path());
         assert_eq!(kept.events.last_generation(), highest);
@@ -25,14 +26,29 @@ fn also_where_nothing_is_left_of_it() {
     let kept = Kept::in_folder(folder.path());
     let mut news = kept.news();
     let long_ago = 10 * 365 * 86_400;
-    kept.record(bare("door", 9, 1, long_ago));
+    let generation = kept.events.last_generation() + 9;
+    kept.record(bare("door", generation, 1, long_ago));
     news.next();
     drop(kept);
     let kept = Kept::in_folder(folder.path());
     wait_until("it is too old", || kept.ids().is_empty());
-    assert_eq!(kept.events.last_generation(), 9);
+    assert_eq!(kept.events.last_generation(), generation);
     drop(kept);
-    assert_eq!(Kept::open(&EventsConfig::default(), folder.path()).events.last_generation(), 9);
+    assert_eq!(Kept::open(&EventsConfig::default(), folder.path()).events.last_generation(), generation);
+}
+
+/// Pictures may be kept for a day by those who looked at them, under the ids of events.
+#[test]
+fn also_where_the_store_is_a_new_one() {
+    let seconds = || std::time::UNIX_EPOCH.elapsed().expect("later").as_secs();
+    let before = seconds();
+    let folder = tempfile::tempdir().expect("a folder");
+    for kept in
+        [Kept::in_folder(folder.path()), Kept::of(Events::in_memory(&EventsConfig::default()).expect("threads"))]
+    {
+        let first = kept.events.last_generation();
+        assert!((before..=seconds()).contains(&first), "{first}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use vigia::config::EventsConfig;
 use vigia::events::Events;
@@ -93,4 +94,39 @@ fn a_database_that_is_not_there() {
         Some(format!("postgres://vigia:secret@127.0.0.1/vigia?sslmode=verify-full&sslrootcert={}", missing.display()));
     let said = why(&EventsConfig { store, ..EventsConfig::default() }, folder.path());
     assert!(said.contains("ca.pem") && !said.contains("secret"), "{said}");
+}
+
+/// As a folder of another machine that is away: whoever asks for a picture waits, and nobody else does.
+#[test]
+fn a_folder_that_does_not_answer_holds_nothing_else_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept = Kept::in_folder(folder.path());
+    let mut news = kept.news();
+    kept.record(ended("door", 1, 1, 1));
+    news.next();
+    drop(news);
+    let day = fs::read_dir(folder.path().join("snapshots")).expect("a folder").next().expect("a day").expect("a day");
+    let picture = fs::read_dir(day.path()).expect("a folder").next().expect("a picture").expect("a picture").path();
+    // What opens it waits for somebody to write.
+    fs::remove_file(&picture).expect("removed");
+    assert!(std::process::Command::new("mkfifo").arg(&picture).status().expect("it runs").success());
+    let events = kept.events.clone();
+    let looked = async {
+        let others = async {
+            for _ in 0..20 {
+                assert!(events.get("door-1-1").await.is_ok());
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            picture = events.picture("door-1-1") => unreachable!("{picture:?}"),
+            () = others => (),
+        }
+    };
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(looked);
+    let began = Instant::now();
+    drop((events, kept));
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // The thread that still waits ends.
+    fs::write(&picture, "").expect("written");
 }

@@ -1,6 +1,7 @@
 //! Events in PostgreSQL: the same as in a file; and a database that goes away and comes back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use vigia::config::EventsConfig;
 use vigia::error::Code;
@@ -21,7 +22,7 @@ fn it_is_as_in_a_file() {
     everything(&|| Kept::open(&config(&server), folder.path()), true);
     let generation = Kept::open(&config(&server), folder.path()).events.last_generation();
     assert!(generation >= 6, "{generation}");
-    let too_old = EventsConfig { keep: std::time::Duration::from_mins(1), ..config(&server) };
+    let too_old = EventsConfig { keep: Duration::from_mins(1), ..config(&server) };
     let kept = Kept::open(&too_old, folder.path());
     wait_until("what is too old is gone", || kept.ids().iter().all(|id| !id.starts_with("gate-4-")));
 }
@@ -138,4 +139,46 @@ fn a_wrong_password_is_said() {
         said.contains("password") && said.contains("PostgreSQL at 127.0.0.1") && !said.contains("hunter3"),
         "{said}"
     );
+}
+
+/// Connected, but it answers nothing: neither the writer nor a reader may hold the end up.
+#[test]
+fn one_that_does_not_answer_does_not_hold_the_end_up() {
+    let Some(server) = Postgres::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let events = vigia::events::Events::open(&config(&server), folder.path(), Duration::ZERO).expect("opens");
+    let kept = Kept::of(events);
+    let mut news = kept.news();
+    kept.record(bare("door", 1, 0, 1));
+    news.next();
+    drop(news);
+    server.freeze(true);
+    (1..=300).for_each(|n| kept.record(bare("door", 1, n, 1)));
+    refused(kept.get("door-1-0"), Code::StoreUnavailable);
+    let shown = Kept::of(kept.events.clone());
+    let metrics = shown.events.metrics().clone();
+    let began = Instant::now();
+    drop((kept, shown));
+    let took = began.elapsed();
+    server.freeze(false);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let mut registry = prometheus_client::registry::Registry::default();
+    metrics.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
+    assert!(text.contains("events_dropped_total{reason=\"shutdown\"} 300"), "{text}");
+}
+
+#[test]
+fn a_lock_that_somebody_forgot_is_noticed() {
+    let Some(server) = Postgres::start() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept = Kept::open(&config(&server), folder.path());
+    let mut news = kept.news();
+    let mut other = server.client().expect("a connection");
+    other.batch_execute("BEGIN; LOCK TABLE vigia_events").expect("it is ours");
+    kept.record(bare("door", 1, 1, 1));
+    wait_until("it is noticed", || kept.metric("vigia_events_store_failing") == 1);
+    other.batch_execute("COMMIT").expect("it is free again");
+    assert_eq!(id(&news.next()), "door-1-1");
 }

@@ -28,6 +28,7 @@ impl Postgres {
     /// `None`, and says so, where it is not installed.
     pub(crate) fn start() -> Option<Self> {
         let Some(programs) = programs() else {
+            assert!(std::env::var_os("VIGIA_TESTS_MUST_RUN").is_none(), "no PostgreSQL: run scripts/setup.sh");
             eprintln!("skipped: no PostgreSQL in /usr/lib/postgresql: VIGIA_SETUP_TESTS=1 scripts/setup.sh");
             return None;
         };
@@ -102,7 +103,17 @@ impl Postgres {
         wait_until("nobody listens", || TcpStream::connect(("127.0.0.1", self.port)).is_err());
     }
 
-    fn client(&self) -> Result<postgres::Client, postgres::Error> {
+    /// It stays connected and answers nothing, until it goes on.
+    pub(crate) fn freeze(&self, is_frozen: bool) {
+        let Some(Running(main)) = &self.running else { return };
+        let main = main.id();
+        let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).expect("its processes");
+        let signal = if is_frozen { "-STOP" } else { "-CONT" };
+        let all = children.split_whitespace().map(str::to_owned).chain([main.to_string()]);
+        Command::new("kill").arg(signal).args(all).status().expect("signalled");
+    }
+
+    pub(crate) fn client(&self) -> Result<postgres::Client, postgres::Error> {
         postgres::Client::connect(&self.url("sslmode=disable"), postgres::NoTls)
     }
 

@@ -19,6 +19,8 @@ use super::{Found, Snapshot};
 #[derive(Debug)]
 pub(in super::super) struct Bucket {
     store: Arc<dyn ObjectStore>,
+    /// The same for reading single ones.
+    reader: Arc<dyn ObjectStore>,
     prefix: Path,
 }
 
@@ -27,64 +29,36 @@ impl Bucket {
         let (scheme, rest) = url.split_once("://").unwrap_or_default();
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = Path::parse(prefix.trim_matches('/')).map_err(|error| error.to_string())?;
-        let requests = Requests::new().map_err(|error| error.to_string())?;
-        // The writer tries again by itself.
-        let retry = RetryConfig { max_retries: 1, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() };
-        let store = match scheme {
-            "s3" => {
-                let mut builder = AmazonS3Builder::new();
-                for (name, value) in options {
-                    if let Ok(key) = name.parse() {
-                        builder = builder.with_config(key, value);
-                    }
-                }
-                builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(requests).build().map(arc)
-            }
-            "gs" => {
-                let mut builder = GoogleCloudStorageBuilder::new();
-                for (name, value) in options {
-                    if let Ok(key) = name.parse() {
-                        builder = builder.with_config(key, value);
-                    }
-                }
-                builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(requests).build().map(arc)
-            }
-            _ => {
-                let mut builder = MicrosoftAzureBuilder::new();
-                for (name, value) in options {
-                    if let Ok(key) = name.parse() {
-                        builder = builder.with_config(key, value);
-                    }
-                }
-                builder.with_container_name(bucket).with_retry(retry).with_http_connector(requests).build().map(arc)
-            }
-        };
-        Ok(Self { store: store.map_err(|error| error.to_string())?, prefix })
+        // Those who look at pictures, and the one who writes them, do not wait for each other.
+        let client = || connect(scheme, bucket, options).map_err(|error| error.to_string());
+        Ok(Self { store: client()?, reader: client()?, prefix })
     }
 
     pub(super) fn memory() -> Self {
-        Self { store: Arc::new(InMemory::new()), prefix: Path::default() }
+        let store = Arc::new(InMemory::new());
+        Self { reader: store.clone(), store, prefix: Path::default() }
     }
 
     fn path(&self, name: &str) -> Path {
         self.prefix.parts().chain(name.split('/').map(PathPart::from)).collect()
     }
 
-    pub(super) async fn write(&self, snapshots: &[&Snapshot]) -> Vec<Result<(), String>> {
-        let mut done = Vec::with_capacity(snapshots.len());
+    pub(super) async fn write(&self, snapshots: &[&Snapshot], done: &mut Vec<Result<(), String>>) {
         // Where a whole row of them fails, so would the rest, and each takes its time.
         for some in snapshots.chunks(THREADS) {
-            let put = stream::iter(some.iter().map(|snapshot| self.put(snapshot))).buffered(THREADS);
-            let outcomes: Vec<_> = put.collect().await;
-            let failed = outcomes.iter().all(Result::is_err);
-            let why = outcomes.last().and_then(|outcome| outcome.clone().err()).unwrap_or_default();
-            done.extend(outcomes);
-            if failed {
+            let before = done.len();
+            let mut put = stream::iter(some.iter().map(|snapshot| self.put(snapshot))).buffered(THREADS);
+            while let Some(outcome) = put.next().await {
+                done.push(outcome);
+            }
+            if let [Err(why), others @ ..] = &done[before..]
+                && others.iter().all(Result::is_err)
+            {
+                let why = why.clone();
                 done.resize(snapshots.len(), Err(why));
                 break;
             }
         }
-        done
     }
 
     async fn put(&self, snapshot: &Snapshot) -> Result<(), String> {
@@ -95,7 +69,7 @@ impl Bucket {
     }
 
     pub(super) async fn read(&self, name: &str) -> Result<Option<Bytes>, String> {
-        let read = async { self.store.get(&self.path(name)).await?.bytes().await };
+        let read = async { self.reader.get(&self.path(name)).await?.bytes().await };
         match read.await {
             Ok(jpeg) => Ok(Some(jpeg)),
             Err(Error::NotFound { .. }) => Ok(None),
@@ -103,16 +77,19 @@ impl Bucket {
         }
     }
 
-    pub(super) async fn remove(&self, names: &[String]) -> Result<(), String> {
+    pub(super) async fn remove(&self, names: &[String]) -> Option<(u64, String)> {
         let paths: Vec<_> = names.iter().map(|name| Ok(self.path(name))).collect();
         let mut removed = self.store.delete_stream(stream::iter(paths).boxed());
+        let mut failed = None;
         while let Some(outcome) = removed.next().await {
             match outcome {
-                Err(error) if !matches!(error, Error::NotFound { .. }) => return Err(error.to_string()),
+                Err(error) if !matches!(error, Error::NotFound { .. }) => {
+                    failed = Some((failed.map_or(1, |(count, _)| count + 1), error.to_string()));
+                }
                 _ => {}
             }
         }
-        Ok(())
+        failed
     }
 
     pub(super) async fn of_day(&self, day: &str, most: usize) -> Result<Vec<Found>, String> {
@@ -122,6 +99,41 @@ impl Bucket {
             Found { name: format!("{day}/{name}"), modified: object.last_modified.into() }
         });
         found.try_collect().await.map_err(|error| error.to_string())
+    }
+}
+
+fn connect(scheme: &str, bucket: &str, options: &[(String, String)]) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let requests = Requests::new().map_err(|error| Error::Generic { store: "bucket", source: error.into() })?;
+    // The writer tries again by itself.
+    let retry = RetryConfig { max_retries: 1, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() };
+    match scheme {
+        "s3" => {
+            let mut builder = AmazonS3Builder::new();
+            for (name, value) in options {
+                if let Ok(key) = name.parse() {
+                    builder = builder.with_config(key, value);
+                }
+            }
+            builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(requests).build().map(arc)
+        }
+        "gs" => {
+            let mut builder = GoogleCloudStorageBuilder::new();
+            for (name, value) in options {
+                if let Ok(key) = name.parse() {
+                    builder = builder.with_config(key, value);
+                }
+            }
+            builder.with_bucket_name(bucket).with_retry(retry).with_http_connector(requests).build().map(arc)
+        }
+        _ => {
+            let mut builder = MicrosoftAzureBuilder::new();
+            for (name, value) in options {
+                if let Ok(key) = name.parse() {
+                    builder = builder.with_config(key, value);
+                }
+            }
+            builder.with_container_name(bucket).with_retry(retry).with_http_connector(requests).build().map(arc)
+        }
     }
 }
 

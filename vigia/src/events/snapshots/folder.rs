@@ -5,7 +5,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 
@@ -28,8 +28,20 @@ impl Folder {
         format!("{}: {error}", self.path.join(name).display())
     }
 
-    pub(super) fn write(&self, snapshots: &[&Snapshot]) -> Vec<Result<(), String>> {
-        let written: Vec<_> = snapshots.iter().map(|snapshot| self.put(snapshot)).collect();
+    /// Where a picture of this name is: in the folder of a day, and nowhere else.
+    fn file(&self, name: &str) -> Result<PathBuf, String> {
+        let is_plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['/', '\0']);
+        match name.split_once('/') {
+            Some((day, file)) if is_plain(day) && is_plain(file) => Ok(self.path.join(day).join(file)),
+            _ => Err(format!("{}: not the name of a picture in it", self.path.display())),
+        }
+    }
+
+    pub(super) fn write(&self, snapshots: &[&Snapshot], until: Instant) -> Vec<Result<(), String>> {
+        let put = |snapshot: &&Snapshot| {
+            if Instant::now() >= until { Err(self.failed("", &late())) } else { self.put(snapshot) }
+        };
+        let written: Vec<_> = snapshots.iter().map(put).collect();
         // Their names are in their folders only once these are written, too.
         let days: BTreeSet<&Path> =
             snapshots.iter().filter_map(|snapshot| Path::new(&snapshot.name).parent()).collect();
@@ -39,7 +51,7 @@ impl Folder {
     }
 
     fn put(&self, snapshot: &Snapshot) -> Result<(), String> {
-        let path = self.path.join(&snapshot.name);
+        let path = self.file(&snapshot.name)?;
         let new = path.with_extension("jpg.new");
         let write = || {
             if let Some(day) = path.parent()
@@ -61,27 +73,32 @@ impl Folder {
     }
 
     pub(super) fn read(&self, name: &str) -> Result<Option<Bytes>, String> {
-        match fs::read(self.path.join(name)) {
+        match fs::read(self.file(name)?) {
             Ok(jpeg) => Ok(Some(Bytes::from(jpeg))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed(name, &error)),
         }
     }
 
-    pub(super) fn remove(&self, names: &[String]) -> Result<(), String> {
-        let mut days = BTreeSet::new();
+    pub(super) fn remove(&self, names: &[String], until: Instant) -> Option<(u64, String)> {
+        let (mut days, mut failed) = (BTreeSet::new(), None);
+        let remove = |path: &Path| if Instant::now() >= until { Err(late()) } else { fs::remove_file(path) };
         for name in names {
-            let path = self.path.join(name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(self.failed(name, &error)),
-                _ => days.extend(path.parent().map(Path::to_owned)),
-            }
+            let why = match self.file(name).map(|path| (remove(&path), path)) {
+                Ok((Err(error), _)) if error.kind() != ErrorKind::NotFound => self.failed(name, &error),
+                Ok((_, path)) => {
+                    days.extend(path.parent().map(Path::to_owned));
+                    continue;
+                }
+                Err(why) => why,
+            };
+            failed = Some((failed.map_or(1, |(count, _)| count + 1), why));
         }
         for day in days {
             // One that is not empty stays.
             let _not_empty = fs::remove_dir(day);
         }
-        Ok(())
+        failed
     }
 
     pub(super) fn of_day(&self, day: &str, most: usize) -> Result<Vec<Found>, String> {
@@ -102,6 +119,42 @@ impl Folder {
     }
 }
 
+fn late() -> io::Error {
+    io::Error::new(ErrorKind::TimedOut, "no time was left")
+}
+
 fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_nowhere_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pictures = Folder::open(folder.path().join("pictures")).expect("made");
+        fs::write(folder.path().join("x"), "mine").expect("written");
+        let soon = Instant::now() + std::time::Duration::from_hours(1);
+        for bad in ["../x", "x", "a/../../x", "/x", "a/", "./x", "..", ""] {
+            assert!(pictures.read(bad).is_err(), "{bad}");
+            assert!(pictures.remove(&[bad.to_owned()], soon).is_some(), "{bad}");
+        }
+        assert!(folder.path().join("x").exists());
+        assert_eq!(pictures.read("2026-11-21/x.jpg"), Ok(None));
+    }
+
+    #[test]
+    fn one_that_cannot_be_removed_holds_up_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pictures = Folder::open(folder.path().to_owned()).expect("made");
+        make(&folder.path().join("day/a.jpg")).expect("a folder where a file should be");
+        fs::write(folder.path().join("day/b.jpg"), "").expect("written");
+        let names = ["day/a.jpg", "day/b.jpg", "day/c.jpg"].map(str::to_owned);
+        let failed = pictures.remove(&names, Instant::now() + std::time::Duration::from_hours(1));
+        assert!(failed.is_some_and(|(count, why)| count == 1 && why.contains("a.jpg")));
+        assert!(!folder.path().join("day/b.jpg").exists());
+        assert_eq!(pictures.remove(&names, Instant::now()).map(|(count, _)| count), Some(3), "no time was left");
+    }
 }

@@ -14,6 +14,8 @@ use object_store::client::{
 use ureq::http::Request;
 use vigia_engine::worker::WorkerPool;
 
+use super::Loose;
+
 /// Requests at the same time, and how many may wait.
 pub(super) const THREADS: usize = 8;
 const WAITING: usize = 256;
@@ -26,14 +28,14 @@ const LONGEST: u64 = 64_000_000;
 /// Makes clients of buckets.
 #[derive(Clone, Debug)]
 pub(super) struct Requests {
-    pool: Arc<WorkerPool>,
+    pool: Arc<Loose<WorkerPool>>,
 }
 
 impl Requests {
     /// # Errors
     /// When the system gives no thread.
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { pool: Arc::new(WorkerPool::start("bucket", THREADS, WAITING)?) })
+        Ok(Self { pool: Arc::new(Loose::new(WorkerPool::start("bucket", THREADS, WAITING)?)) })
     }
 }
 
@@ -56,7 +58,7 @@ impl HttpConnector for Requests {
 #[derive(Debug)]
 struct Client {
     agent: ureq::Agent,
-    pool: Arc<WorkerPool>,
+    pool: Arc<Loose<WorkerPool>>,
 }
 
 #[async_trait]
@@ -65,7 +67,7 @@ impl HttpService for Client {
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let agent = self.agent.clone();
-        let answer = self.pool.call(move || run(&agent, Request::from_parts(head, body.to_vec()))).await;
+        let answer = self.pool.get().call(move || run(&agent, Request::from_parts(head, body.to_vec()))).await;
         answer.map_err(|error| HttpError::new(HttpErrorKind::Connect, error))?
     }
 }

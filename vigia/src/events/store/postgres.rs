@@ -1,20 +1,33 @@
-//! PostgreSQL: a connection that is made when it is needed, and made again once it broke.
+//! PostgreSQL: a connection that is made when it is needed, and made again once it broke, or once it does not answer.
 
 use std::error::Error as _;
 use std::fmt::Write as _;
+use std::future::poll_fn;
 use std::path::PathBuf;
+use std::pin::{Pin, pin};
 use std::str::FromStr as _;
+use std::task::Poll;
 use std::time::Duration;
 
-use postgres::config::{Host, SslMode};
-use postgres::types::{ToSql, Type};
-use postgres::{Client, Config, Error, NoTls};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, Error, NoTls, Row};
 
 use super::tls::{Tls, Trust};
 use super::{Cell, Database, Rows, StoreError};
 
 /// How long the other side may take to answer a connection, and how long nothing may be heard of what was sent.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a statement may take before the connection is given up: longer than the other side gives it by `LIMITS`, so that
+/// this is for one that does not answer at all.
+const ANSWER: Duration = Duration::from_secs(30);
+/// What the other side gives up, in milliseconds: a statement, waiting for others, a transaction that goes on no more.
+const LIMITS: &str = "SET statement_timeout = 25000; SET lock_timeout = 5000; \
+                      SET idle_in_transaction_session_timeout = 30000";
+/// How long a farewell may take.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Where the database is, as `postgres://USER:PASSWORD@HOST/DATABASE` says it.
 #[derive(Clone, Debug)]
@@ -60,6 +73,7 @@ impl Target {
             config.connect_timeout(PATIENCE);
         }
         config.tcp_user_timeout(PATIENCE).keepalives_idle(Duration::from_secs(30));
+        config.keepalives_interval(PATIENCE).keepalives_retries(3);
         Ok(Self { config, trust })
     }
 
@@ -79,21 +93,56 @@ impl Target {
         shown
     }
 
-    fn connect(&self) -> Result<Client, StoreError> {
-        match &self.trust {
-            None => self.config.connect(NoTls).map_err(|error| explain(&error)),
+    async fn connect(&self) -> Result<Line, StoreError> {
+        let explain = |error| explain(&error);
+        let mut line = match &self.trust {
+            None => {
+                let (client, connection) = self.config.connect(NoTls).await.map_err(explain)?;
+                Line { client, connection: Some(Box::pin(connection)) }
+            }
             Some(trust) => {
                 let tls = Tls::new(trust).map_err(StoreError::Unavailable)?;
-                self.config.connect(tls).map_err(|error| explain(&error))
+                let (client, connection) = self.config.connect(tls).await.map_err(explain)?;
+                Line { client, connection: Some(Box::pin(connection)) }
+            }
+        };
+        let Line { client, connection } = &mut line;
+        along(connection, client.batch_execute(LIMITS)).await.map_err(explain)?;
+        Ok(line)
+    }
+}
+
+/// What carries a connection's messages; gone once it broke.
+type Connection = Option<Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>>;
+
+/// A connection and what goes over it.
+struct Line {
+    client: Client,
+    connection: Connection,
+}
+
+/// Does something on a connection, which goes on meanwhile.
+async fn along<T>(connection: &mut Connection, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        if let Some(open) = connection
+            && let Poll::Ready(ended) = open.as_mut().poll(context)
+        {
+            *connection = None;
+            if let Err(error) = ended {
+                return Poll::Ready(Err(error));
             }
         }
-    }
+        work.as_mut().poll(context)
+    })
+    .await
 }
 
 /// A database, as long as it can be reached.
 pub(in super::super) struct Postgres {
     target: Target,
-    client: Option<Client>,
+    runtime: Runtime,
+    line: Option<Line>,
     /// A transaction was begun on this very connection: what is left of it cannot go on on another one.
     is_within: bool,
 }
@@ -101,29 +150,43 @@ pub(in super::super) struct Postgres {
 impl Postgres {
     /// Connects.
     pub(in super::super) fn open(target: Target) -> Result<Self, StoreError> {
-        let client = Some(target.connect()?);
-        Ok(Self { target, client, is_within: false })
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let mut this = Self { target, runtime, line: None, is_within: false };
+        this.line = Some(this.connect()?);
+        Ok(this)
+    }
+
+    fn connect(&self) -> Result<Line, StoreError> {
+        let connected = self.runtime.block_on(async { timeout(PATIENCE * 2, self.target.connect()).await });
+        connected.unwrap_or_else(|_late| Err(silent(PATIENCE * 2)))
     }
 
     /// Does something on the connection. Where `may_repeat`, and no transaction is open, a connection that turns out to
-    /// have broken meanwhile is made again.
-    fn with<T>(&mut self, may_repeat: bool, work: impl Fn(&mut Client) -> Result<T, Error>) -> Result<T, StoreError> {
+    /// have broken meanwhile is made again. One that does not answer is given up.
+    fn with<T>(&mut self, may_repeat: bool, work: &impl AsyncFn(&Client) -> Result<T, Error>) -> Result<T, StoreError> {
         let mut is_old = true;
         loop {
-            let client = match &mut self.client {
-                Some(client) if !client.is_closed() => client,
-                _ if self.is_within => return Err(lost()),
-                client => {
-                    is_old = false;
-                    client.insert(self.target.connect()?)
+            let is_open = self.line.as_ref().is_some_and(|line| line.connection.is_some() && !line.client.is_closed());
+            if !is_open {
+                if self.is_within {
+                    return Err(lost());
+                }
+                is_old = false;
+                self.line = Some(self.connect()?);
+            }
+            let Some(Line { client, connection }) = &mut self.line else { return Err(lost()) };
+            let done = self.runtime.block_on(async { timeout(ANSWER, along(connection, work(client))).await });
+            let error = match done {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(error)) => error,
+                Err(_late) => {
+                    self.line = None;
+                    return Err(silent(ANSWER));
                 }
             };
-            let error = match work(client) {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
             if is_lost(&error) {
-                self.client = None;
+                self.line = None;
                 if may_repeat && is_old && !self.is_within {
                     continue;
                 }
@@ -133,21 +196,32 @@ impl Postgres {
     }
 }
 
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Without its client, a connection says good-bye and ends.
+        if let Some(Line { client, connection: Some(connection) }) = self.line.take() {
+            drop(client);
+            let _whatever_it_says = self.runtime.block_on(async { timeout(FAREWELL, connection).await });
+        }
+    }
+}
+
 impl Database for Postgres {
     fn query(&mut self, sql: &str, values: &[Cell]) -> Result<Rows, StoreError> {
         let typed: Vec<(&(dyn ToSql + Sync), Type)> = values.iter().map(typed).collect();
-        let rows = self.with(sql.starts_with("SELECT"), |client| client.query_typed(sql, &typed))?;
-        let cell = |row: &postgres::Row, at: usize| match *row.columns()[at].type_() {
+        let rows =
+            self.with(sql.starts_with("SELECT"), &async |client: &Client| client.query_typed(sql, &typed).await)?;
+        let cell = |row: &Row, at: usize| match *row.columns()[at].type_() {
             Type::INT8 => row.try_get(at).map(Cell::Int),
             _ => row.try_get(at).map(Cell::Text),
         };
-        let cells = |row: &postgres::Row| (0..row.len()).map(|at| cell(row, at)).collect::<Result<_, _>>();
+        let cells = |row: &Row| (0..row.len()).map(|at| cell(row, at)).collect::<Result<_, _>>();
         rows.iter().map(cells).collect::<Result<_, _>>().map_err(|error| explain(&error))
     }
 
     fn run(&mut self, sql: &str) -> Result<(), StoreError> {
         let begins = sql == self.begin();
-        let done = self.with(begins, |client| client.batch_execute(sql));
+        let done = self.with(begins, &async |client: &Client| client.batch_execute(sql).await);
         if begins {
             self.is_within = done.is_ok();
         } else if matches!(sql, "COMMIT" | "ROLLBACK") {
@@ -193,6 +267,10 @@ fn is_lost(error: &Error) -> bool {
     error.code().is_none_or(|code| ["57P", "08"].iter().any(|class| code.code().starts_with(class)))
 }
 
+fn silent(time: Duration) -> StoreError {
+    StoreError::Unavailable(format!("PostgreSQL does not answer (for {} s)", time.as_secs()))
+}
+
 fn lost() -> StoreError {
     StoreError::Unavailable("the connection to PostgreSQL is lost".to_owned())
 }
@@ -212,8 +290,8 @@ fn reason(error: &Error) -> String {
 }
 
 fn explain(error: &Error) -> StoreError {
-    // Class 22 is about the data, 23 about constraints: trying again does not help.
-    let is_data = |code: &str| code.starts_with("22") || code.starts_with("23");
+    // Class 22 is about the data, 23 about constraints, 54 about what is too large: trying again does not help.
+    let is_data = |code: &str| ["22", "23", "54"].iter().any(|class| code.starts_with(class));
     match error.code() {
         Some(code) if is_data(code.code()) => StoreError::Refused(reason(error)),
         _ => StoreError::Unavailable(reason(error)),

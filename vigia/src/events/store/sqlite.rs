@@ -1,9 +1,11 @@
 //! SQLite: one file, in which everything stays that was said to be written, also when the process is killed or the power
 //! fails (write-ahead log, synchronised at each commit).
 //!
-//! Several processes may use one file; SQLite has them take turns.
+//! Several processes may use one file; SQLite has them take turns, by locks that the system drops all together as soon as
+//! the process closes any descriptor of the file: nothing but SQLite ever opens one that is there.
 
 use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +17,10 @@ use super::{Cell, Database, Rows, StoreError};
 
 /// How long another process may write before ours is told that it cannot.
 const BUSY: Duration = Duration::from_secs(2);
+
+/// Largest file that is looked through when it is opened: a fraction of a second.
+const CHECKED: u64 = 64_000_000;
+const DAMAGED: &str = ": move it away, and a new one is made; `sqlite3 FILE .recover` may save what is in it";
 
 /// A file of events, or a place in memory.
 pub(in super::super) struct Sqlite {
@@ -29,8 +35,26 @@ impl Sqlite {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(system)?;
         }
         // SQLite would make it readable for everybody; what it makes beside it is as the file is.
-        OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path).map_err(system)?;
-        Self::new(Connection::open(path).map_err(|error| explain(&error))?)
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(system(error)),
+            _ => {}
+        }
+        let mut this = Self::new(Connection::open(path).map_err(|error| explain(&error))?)?;
+        if fs::metadata(path).is_ok_and(|file| file.len() <= CHECKED) {
+            this.check()?;
+        }
+        Ok(this)
+    }
+
+    /// Looks through all pages.
+    fn check(&mut self) -> Result<(), StoreError> {
+        match self.query("PRAGMA quick_check(1)", &[])?.first().and_then(|row| row.first()) {
+            Some(Cell::Text(Some(verdict))) if verdict == "ok" => Ok(()),
+            Some(Cell::Text(Some(verdict))) => {
+                Err(StoreError::Unavailable(format!("the file is malformed ({}){DAMAGED}", verdict.trim())))
+            }
+            _ => Err(super::strange()),
+        }
     }
 
     /// In memory; it is gone with this value.
@@ -120,9 +144,7 @@ fn explain(error: &Error) -> StoreError {
         Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch) => {
             return StoreError::Refused(error.to_string());
         }
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            ": move it away, and a new one is made; `sqlite3 FILE .recover` may save what is in it"
-        }
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => DAMAGED,
         Some(ErrorCode::DiskFull) => ": make room there",
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             ": vigia needs the right to write the file and its folder, or another data_dir"

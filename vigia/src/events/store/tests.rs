@@ -9,9 +9,9 @@ use vigia_core::id::{StreamId, StreamRef};
 use vigia_core::track::TrackId;
 
 use super::super::query::{Cursor, Query};
-use super::super::record::{Pending, Record, Snapshot};
+use super::super::record::{Record, Snapshot, is_of};
 use super::sqlite::Sqlite;
-use super::{Store, StoreError, Totals};
+use super::{Cell, Database, Rows, Store, StoreError, Totals};
 
 /// An event of `stream` that ended so many milliseconds after 1970.
 fn record(stream: &str, generation: u64, track: u64, ended: u64, key: &str) -> Record {
@@ -26,7 +26,7 @@ fn record(stream: &str, generation: u64, track: u64, ended: u64, key: &str) -> R
         path: Vec::new(),
         best: None,
     };
-    Record::new(&Pending { ended, class: "face".to_owned() }, key.to_owned())
+    Record::new(&ended, "face", key.to_owned())
 }
 
 fn memory() -> Store {
@@ -75,13 +75,96 @@ fn generations_only_grow() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("events.db");
     let mut store = file(&path);
-    assert_eq!(store.generation(), Ok(0));
-    store.insert(&mut [record("door", 7, 1, 1000, "a-1"), record("yard", 3, 1, 1000, "a-2")]).expect("written");
-    store.insert(&mut [record("door", 5, 2, 1000, "a-3")]).expect("written");
+    let first = store.generation().expect("read");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("later").as_secs();
+    assert!((now - 60..=now).contains(&first), "ids of a store that was there before it are not given again: {first}");
+    let mut batch = [record("door", first + 7, 1, 1000, "a-1"), record("yard", first + 3, 1, 1000, "a-2")];
+    store.insert(&mut batch).expect("written");
+    store.insert(&mut [record("door", first + 5, 2, 1000, "a-3")]).expect("written");
     let all = ids(&mut store);
     store.remove(&all).expect("removed");
     drop(store);
-    assert_eq!(file(&path).generation(), Ok(7), "also of what is no longer there");
+    assert_eq!(file(&path).generation(), Ok(first + 7), "also of what is no longer there");
+}
+
+#[test]
+fn a_store_knows_its_own_pictures() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("events.db");
+    let id = file(&path).id().to_owned();
+    assert_eq!((file(&path).id(), id.len()), (id.as_str(), 16), "it stays");
+    assert_ne!(memory().id(), id);
+    for ours in [format!("2026-11-21/a.b-1-7.{id}-0a1b2c3d-f.jpg"), format!("2026-11-21/a-1-7.{id}-0a-f.jpg.new")] {
+        assert!(is_of(&id, &ours), "{ours}");
+    }
+    let theirs = memory().id().to_owned();
+    for other in [
+        format!("2026-11-21/a-1-7.{theirs}-0a1b2c3d-f.jpg"),
+        format!("2026-11-21/a-1-7.{id}-0a1b2c3d.jpg"),
+        format!("2026-11-21/a-1-7.{id}-0a1b2c3d-f-x.jpg"),
+        format!("2026-11-21/a-1-7.{id}-0a1b2c3d-.jpg"),
+        format!("2026-11-21/a-1-7.{id}-0a1b2c3d-f.png"),
+        "2026-11-21/a-1-7.0a1b2c3d-f.jpg".to_owned(),
+        "2026-11-21/holiday.jpg".to_owned(),
+    ] {
+        assert!(!is_of(&id, &other), "{other}");
+    }
+}
+
+#[test]
+fn what_another_server_removed_is_not_removed_twice() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("events.db");
+    let (mut one, mut other) = (file(&path), file(&path));
+    let mut batch: Vec<Record> = (0..5).map(|n| record("door", 1, n, n, &format!("a-{n}"))).collect();
+    one.insert(&mut batch).expect("written");
+    let (totals, oldest) = other.oldest_of(2).expect("read");
+    assert_eq!((totals, oldest.len()), (one.totals().expect("read"), 2));
+    let ids: Vec<String> = oldest.iter().map(|old| old.id.clone()).collect();
+    let removed = one.remove(&ids).expect("removed");
+    assert_eq!((removed.events, removed.bytes), (2, oldest.iter().map(|old| old.size).sum()));
+    assert_eq!(other.remove(&ids), Ok(Totals::default()));
+    assert_eq!(other.oldest_of(9).map(|(totals, oldest)| (totals.events, oldest.len())), Ok((3, 3)));
+}
+
+/// A database that panics the first time that an event is written.
+struct Panics(Sqlite, bool);
+
+impl Database for Panics {
+    fn query(&mut self, sql: &str, values: &[Cell]) -> Result<Rows, StoreError> {
+        assert!(!(std::mem::take(&mut self.1) && sql.starts_with("INSERT INTO vigia_events")), "on purpose");
+        self.0.query(sql, values)
+    }
+
+    fn run(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.0.run(sql)
+    }
+
+    fn layout(&self) -> String {
+        self.0.layout()
+    }
+
+    fn begin(&self) -> &'static str {
+        self.0.begin()
+    }
+
+    fn tidy(&mut self) -> Result<(), StoreError> {
+        self.0.tidy()
+    }
+}
+
+#[test]
+fn a_transaction_that_panicked_can_be_left() {
+    let mut sqlite = Sqlite::memory().expect("memory");
+    let layout = sqlite.layout();
+    sqlite.run(&layout).expect("made");
+    let mut store = Store { database: Box::new(Panics(sqlite, true)), id: String::new() };
+    let mut batch = [record("door", 1, 7, 1000, "a-1")];
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| store.insert(&mut batch)));
+    assert!(panicked.is_err());
+    store.abandon();
+    store.insert(&mut batch).expect("written");
+    assert_eq!(ids(&mut store), ["door-1-7"]);
 }
 
 #[test]
@@ -113,7 +196,7 @@ fn a_full_disk_takes_all_of_a_batch_or_nothing_and_is_not_the_end() {
     let mut sqlite = Sqlite::open(&path).expect("opens");
     // As many pages as there are: nothing more fits.
     sqlite.pragma("max_page_count = 1").expect("a bound");
-    let mut store = Store { database: Box::new(sqlite) };
+    let mut store = Store { database: Box::new(sqlite), id: String::new() };
     let mut batch: Vec<Record> = (0..200).map(|n| record("door", 1, n, n, &format!("a-{n}"))).collect();
     let Err(StoreError::Unavailable(why)) = store.insert(&mut batch) else { unreachable!("it is full") };
     assert!(why.contains("full") && why.contains("make room"), "{why}");
