@@ -121,6 +121,7 @@ pub(super) mod optional_duration {
         Ok(Option::<Given>::deserialize(d)?.map(|Given(given)| given))
     }
 
+    #[expect(clippy::ref_option, reason = "serde hands the field over as it is")]
     pub(in super::super) fn serialize<S: serde::Serializer>(value: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => s.collect_str(&written(value)),
