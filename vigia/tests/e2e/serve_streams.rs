@@ -50,8 +50,8 @@ fn moving_pictures_show_their_faces() {
     // Nobody waits for landmarks: they come with a later frame.
     assert_eq!((&face["class"], &face["landmarks_source"]), (&json!("face"), &json!("none")));
     let later = results.find_map(|result| {
-        let found = result["detections"].as_array()?.iter().find(|face| face["landmarks_source"] == "model").cloned();
-        found
+        let faces = result["detections"].as_array()?;
+        faces.iter().find(|face| face["landmarks_source"] == "model").cloned()
     });
     let later = later.expect("landmarks");
     assert_eq!(later["landmarks"].as_array().map(Vec::len), Some(68));
