@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -70,7 +71,29 @@ def push(address):
         fail(f"the stream of the contract test has no result: {error}")
 
 
-def check(address):
+def event(address):
+    """The id of a track that ended: that of a stream that is removed once a face was seen in it."""
+    def ask(method, path, body=None, kind="application/json"):
+        headers = {"Content-Type": kind} if body else {}
+        with urllib.request.urlopen(urllib.request.Request(address + path, body, headers, method=method), timeout=PATIENCE) as answer:
+            return answer.read()
+
+    try:
+        ask("POST", "/v1/streams", json.dumps({"id": "gone", "source": "push", "latency": "1h", "timeout": "1h"}).encode())
+        for frame in range(3):
+            ask("PUT", f"/v1/streams/gone/frames/{frame}?wait=result", SAMPLE.read_bytes(), "image/jpeg")
+        ask("DELETE", "/v1/streams/gone")
+        until = time.monotonic() + PATIENCE
+        while not (events := json.loads(ask("GET", "/v1/events?stream=gone"))["events"]):
+            if time.monotonic() > until:
+                fail("no track of the contract test has ended")
+            time.sleep(0.05)
+        return events[0]["id"]
+    except (urllib.error.URLError, ConnectionError) as error:
+        fail(f"the contract test has no event: {error}")
+
+
+def check(address, event_id):
     """Runs schemathesis; its exit status."""
     command = [
         schemathesis(), "--config-file", HERE / "schemathesis.toml", "run", f"{address}/openapi.json",
@@ -81,7 +104,8 @@ def check(address):
         print(f"contract: {operation} is left out: {why}")
         command += ["--exclude-operation-id", operation]
     sys.stdout.flush()
-    return subprocess.run(command, cwd=VENV).returncode
+    # An id that there is stands in the configuration of the operations that want one.
+    return subprocess.run(command, cwd=VENV, env={**os.environ, "EVENT_ID": event_id}).returncode
 
 
 def main():
@@ -102,7 +126,7 @@ def main():
                 if not address:
                     fail("the server did not start (its message is above)")
                 push(address)
-                status = check(address)
+                status = check(address, event(address))
                 server.send_signal(signal.SIGTERM)
                 ended = server.wait(PATIENCE)
             finally:

@@ -44,10 +44,10 @@ struct OfEvent {
 #[expect(dead_code, reason = "only described, never built")]
 struct Which {
     /// Ids of streams, with commas between them, whether they still are there or not; all where absent
-    #[param(example = "door,yard")]
+    #[param(pattern = "^[A-Za-z0-9_.-]{1,64}(,[A-Za-z0-9_.-]{1,64})*$", example = "door,yard")]
     stream: Option<String>,
     /// Names of classes, with commas between them; all where absent. One that has a comma in it cannot be asked for
-    #[param(example = "face")]
+    #[param(pattern = r"^[^,\s\x00][^,\x00]{0,40}(,[^,\s\x00][^,\x00]{0,40})*$", example = "face")]
     class: Option<String>,
     /// Those that ended then or later (RFC 3339)
     #[param(format = DateTime)]
@@ -293,6 +293,13 @@ fn names(key: &str, value: &str, is_one: fn(&str) -> bool) -> Result<Vec<String>
 fn moment(key: &str, text: &str) -> Result<i64, ApiError> {
     let expected = || invalid(key, "expected a time (RFC 3339): write for example 2026-11-21T12:00:00Z");
     let (utc, ahead) = offset(text).ok_or_else(expected)?;
+    // Before 1970 nothing was recorded; 2000 years later the calendar is the same, and known to whoever reads it.
+    let year = utc.get(..4).and_then(|year| year.parse::<u32>().ok()).ok_or_else(expected)?;
+    if year < 1970 {
+        let later = format!("{:04}{}Z", year + 2000, &utc[4..]);
+        humantime::parse_rfc3339(&later).map_err(|_no_time| expected())?;
+        return Ok(0);
+    }
     let at = humantime::parse_rfc3339(&format!("{utc}Z")).map_err(|_no_time| expected())?;
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let millis = since.as_nanos().div_ceil(Duration::from_millis(1).as_nanos());
@@ -325,6 +332,7 @@ mod tests {
     #[test]
     fn times_have_zones() {
         let at = |text: &str| moment("from", text).ok();
+        assert_eq!((at("0318-02-28T08:57:50Z"), at("1969-13-01T00:00:00Z"), at("0001-01-01")), (Some(0), None, None));
         let noon = at("2026-11-21T12:00:00Z").expect("a time");
         for same in [
             "2026-11-21T12:00:00.000z",
